@@ -1,0 +1,6 @@
+"""Demonstrations: the container, the file formats, one scripted demonstrator a task, the sources."""
+
+from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.sources import load_pusht
+
+__all__ = ["Demonstrations", "Metadata", "load_pusht"]
