@@ -1,4 +1,4 @@
-"""Demonstrations: the container, the file formats, one scripted demonstrator a task, the sources."""
+"""Demonstrations: the container, file formats, a scripted demonstrator a task, the sources."""
 
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.demos.sources import load_pusht

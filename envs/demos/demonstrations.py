@@ -24,7 +24,7 @@ class Metadata:
 
     Attributes:
         task: Name of the task, as in `python -m benchmark list`.
-        source: `scripted` (our demonstrator), `human` (the public data) or `import` (a user's file).
+        source: `scripted` (our demonstrator), `human` (public data) or `import` (a user's file).
         version: Version of what made them: demonstrator and environment, or the file's name.
         seed: First seed of a scripted set (episode i has seed + i); None for recorded data.
     """
@@ -72,8 +72,8 @@ class Demonstrations:
         for name, array in named.items():
             if len(array) != len(self.actions):
                 raise ValueError(
-                    f"demonstrations: {name} has {len(array)} rows and actions {len(self.actions)}; "
-                    "every array needs one row a step"
+                    f"demonstrations: {name} has {len(array)} rows and actions "
+                    f"{len(self.actions)}; every array needs one row a step"
                 )
             _check_finite(name, array)
 
@@ -163,7 +163,7 @@ def _check_ends(ends: NDArray[Any], num_steps: int) -> None:
     if lengths.min() <= 0:
         first = int(np.flatnonzero(lengths <= 0)[0])
         raise ValueError(
-            f"demonstrations: episode_ends[{first}] = {ends[first]} is not above the end before it; "
+            f"demonstrations: episode_ends[{first}] = {ends[first]} is not above the one before; "
             "ends must strictly increase from at least 1"
         )
     if ends[-1] != num_steps:
