@@ -246,8 +246,7 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
 
     Settings in which the rows differ become columns; those they share are named in the notes.
     """
-    methods = results[results["role"] == "method"]
-    shown = _varying(methods if not methods.empty else results)
+    shown = settings_shown(results)
     optimistic = bool(results["best_score"].notna().any())
     head = ["method", "control", *(_HEADS[name] for name in shown)]
     head += ["score", "success", "n", "length", "s/pred", "updates"]
@@ -279,9 +278,10 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
     )
 
 
-def _varying(methods: pd.DataFrame) -> list[str]:
+def settings_shown(results: pd.DataFrame) -> list[str]:
     """Name the settings that a reader needs to tell the rows apart, besides method and control."""
-    shared = [name for name in SETTINGS if name in _HEADS and name not in _OWN_SETTINGS]
+    methods = results[results["role"] == "method"]
+    shared = [name for name in _HEADS if name not in _OWN_SETTINGS]
     shown = [name for name in shared if methods[name].nunique(dropna=False) > 1]
     groups = methods.groupby([*shared, "method", "control"], dropna=False)
     return shown + [name for name in _OWN_SETTINGS if (groups[name].nunique() > 1).any()]

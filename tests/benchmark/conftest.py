@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.tables import results_table
+
 EpisodesMaker = Callable[..., pd.DataFrame]
 
 
@@ -83,6 +85,12 @@ def pusht_episodes(make_episodes: EpisodesMaker) -> pd.DataFrame:
         inference_steps=0,
     )
     return pd.concat([*frames, ceiling, floor], ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def pusht_results(pusht_episodes: pd.DataFrame) -> pd.DataFrame:
+    """The results table of `pusht_episodes`."""
+    return results_table(pusht_episodes)
 
 
 @pytest.fixture(scope="session")
