@@ -57,6 +57,7 @@ _SHIFTS_IN_PIXEL = np.array(
     ]
 )
 LOCAL_KEYPOINTS: NDArray[np.float64] = _KEYPOINT_PIXELS + _SHIFTS_IN_PIXEL  # (9, 2)
+_KEYPOINT_PAIRS: list[tuple[float, float]] = [(u, v) for u, v in LOCAL_KEYPOINTS.tolist()]
 
 # The goal's bar and stem as x_min, x_max, y_min, y_max in the goal's frame.
 _GOAL_BOXES = ((-60.0, 60.0, 0.0, 30.0), (-15.0, 15.0, 30.0, 120.0))
@@ -93,6 +94,16 @@ def place(points: ArrayLike, poses: ArrayLike) -> NDArray[np.float64]:
 def keypoints(states: ArrayLike) -> NDArray[np.float64]:
     """The nine keypoints of the block in the world for states (..., 5): (..., 9, 2), px."""
     return place(LOCAL_KEYPOINTS, np.asarray(states, dtype=np.float64)[..., 2:])
+
+
+def block_keypoints(x: float, y: float, angle: float) -> list[float]:
+    """`keypoints` of one block pose as 18 numbers x, y, x, y, ..., equal to the bit and faster."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return [
+        coordinate
+        for u, v in _KEYPOINT_PAIRS
+        for coordinate in (x + cos * u - sin * v, y + sin * u + cos * v)
+    ]
 
 
 def coverage(state: Sequence[float] | NDArray[np.float64]) -> float:

@@ -5,15 +5,17 @@ numbers in training and in evaluation.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.pusht.geometry import keypoints
+from envs.pusht.geometry import block_keypoints, keypoints
 
 ObsType = Literal["state", "keypoints", "pixels"]
 OBS_TYPES: tuple[ObsType, ...] = get_args(ObsType)
+IMAGE_SIZE = 96  # px
 
 
 def observe(states: ArrayLike, obs_type: ObsType) -> dict[str, NDArray[Any]]:
@@ -44,3 +46,14 @@ def observe(states: ArrayLike, obs_type: ObsType) -> dict[str, NDArray[Any]]:
 
         return {"pixels": observation_images(states), "state": states[:, :2].copy()}
     raise ValueError(f"unknown obs_type {obs_type!r}; choose one of {', '.join(OBS_TYPES)}")
+
+
+def observe_one(state: Sequence[float], obs_type: ObsType) -> dict[str, NDArray[Any]]:
+    """`observe` for one state of five numbers, equal to the bit; no leading axis.
+
+    An environment that is stepped alone would spend more on numpy than on the physics.
+    """
+    if obs_type == "keypoints":
+        agent_x, agent_y, x, y, angle = state
+        return {"state": np.array([*block_keypoints(x, y, angle), agent_x, agent_y])}
+    return {key: value[0] for key, value in observe([state], obs_type).items()}

@@ -1,0 +1,166 @@
+"""Draws Push-T with pygame, as the original does, to the pixel.
+
+Drawn are states, not spaces: a recorded state can be drawn without any physics. Surfaces live in
+memory, so frames need no screen; only `Window` opens a display. Importing this module imports
+pygame, so it is imported where a frame is wanted and not before.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.pusht.geometry import AGENT_RADIUS, BAR, GOAL_POSE, STEM, WORLD_SIZE, place
+from envs.pusht.observations import IMAGE_SIZE
+from envs.pusht.physics import WALL_HIGH, WALL_LOW, WALL_RADIUS
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+with warnings.catch_warnings():
+    # pygame 2.6 still looks for pkg_resources, which setuptools has deprecated.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    import pygame
+
+Color = tuple[int, int, int]
+
+GROUND: Color = (255, 255, 255)
+GOAL: Color = (144, 238, 144)  # LightGreen
+BLOCK: Color = (119, 136, 153)  # LightSlateGray
+AGENT: Color = (65, 105, 225)  # RoyalBlue
+WALL: Color = (211, 211, 211)  # LightGray
+MARK: Color = (255, 0, 0)
+
+_SIZE = int(WORLD_SIZE)
+_EDGE_RADIUS = 2.0  # of the darker edge round each part of the block
+_RIM = 4.0  # of the darker rim of the agent
+_MARK_ARM, _MARK_WIDTH = 21, 5  # px
+
+# Of the 96 x 96 image: the source pixel before each centre, and the share of the one after it.
+_ONE = 1 << 11
+_CENTERS = (np.arange(IMAGE_SIZE) + 0.5) * (_SIZE / IMAGE_SIZE) - 0.5
+_BEFORE = np.floor(_CENTERS).astype(np.int64)
+_SHARE = np.rint((_CENTERS - _BEFORE) * _ONE).astype(np.int32)
+
+
+def draw(state: Sequence[float], set_point: Sequence[float] | None = None) -> pygame.Surface:
+    """Draw a state.
+
+    Args:
+        state: Agent x, y, block x, y (px) and angle (rad), (5,).
+        set_point: Where to put the mark, px; None for no mark.
+
+    Returns:
+        A surface of 512 x 512 px.
+    """
+    surface = pygame.Surface((_SIZE, _SIZE))
+    surface.fill(GROUND)
+    for part in (BAR, STEM):
+        pygame.draw.polygon(surface, GOAL, _rounded(place(part, GOAL_POSE)))
+    for part in (BAR, STEM):
+        corners = _rounded(place(part, state[2:]))
+        pygame.draw.polygon(surface, _lighter(BLOCK), corners)
+        _draw_border(surface, BLOCK, corners, _EDGE_RADIUS)
+    center = round(state[0]), round(state[1])
+    pygame.draw.circle(surface, AGENT, center, round(AGENT_RADIUS))
+    pygame.draw.circle(surface, _lighter(AGENT), center, round(AGENT_RADIUS - _RIM))
+    low, high = round(WALL_LOW), round(WALL_HIGH)
+    _draw_border(surface, WALL, [(low, low), (high, low), (high, high), (low, high)], WALL_RADIUS)
+    if set_point is not None:
+        x, y = round(set_point[0]), round(set_point[1])
+        pygame.draw.line(surface, MARK, (x - _MARK_ARM, y), (x + _MARK_ARM, y), _MARK_WIDTH)
+        pygame.draw.line(surface, MARK, (x, y - _MARK_ARM), (x, y + _MARK_ARM), _MARK_WIDTH)
+    return surface
+
+
+def frame(state: Sequence[float], set_point: Sequence[float] | None = None) -> NDArray[np.uint8]:
+    """`draw` as an array (512, 512, 3), rows first, RGB."""
+    pixels = pygame.image.tobytes(draw(state, set_point), "RGB")
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(_SIZE, _SIZE, 3).copy()
+
+
+def observation_images(states: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """What a policy sees of states (N, 5): (N, 96, 96, 3) RGB, without a mark at the set-point."""
+    images = np.empty((len(states), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    for image, state in zip(images, states.tolist(), strict=True):
+        image[:] = _shrink(frame(state))
+    return images
+
+
+class Window:
+    """A window that shows surfaces at a steady rate.
+
+    Args:
+        title: What its frame says.
+        rate: Surfaces shown a second, Hz.
+
+    Raises:
+        RuntimeError: If there is no screen.
+    """
+
+    def __init__(self, title: str, rate: int) -> None:
+        try:
+            pygame.display.init()
+        except pygame.error as error:
+            raise RuntimeError(
+                f'render_mode "human" found no screen ({error}); use "rgb_array", or set '
+                "SDL_VIDEODRIVER=dummy to run without one"
+            ) from error
+        pygame.display.set_caption(title)
+        self._screen = pygame.display.set_mode((_SIZE, _SIZE))
+        self._clock, self._rate = pygame.time.Clock(), rate
+
+    def show(self, surface: pygame.Surface) -> None:
+        """Show a surface, waiting until the last one has been seen long enough."""
+        self._screen.blit(surface, (0, 0))
+        pygame.event.pump()  # or the system believes that the window hangs
+        pygame.display.update()
+        self._clock.tick(self._rate)
+
+    def close(self) -> None:
+        """Close the window."""
+        pygame.display.quit()
+
+
+def _rounded(points: NDArray[np.float64]) -> list[tuple[int, int]]:
+    return [(round(x), round(y)) for x, y in points.tolist()]
+
+
+def _lighter(color: Color) -> Color:
+    red, green, blue = (min(round(1.2 * channel), 255) for channel in color)
+    return red, green, blue
+
+
+def _draw_border(
+    surface: pygame.Surface, color: Color, corners: list[tuple[int, int]], radius: float
+) -> None:
+    """Draw a closed line of twice the radius in width through the corners, with round joints."""
+    for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
+        pygame.draw.line(surface, color, start, end, round(2.0 * radius))
+        # pygame cuts the ends of such a line parallel to an axis, so a proper bar is laid over it.
+        scale = radius / math.dist(start, end)
+        x, y = round(abs(end[1] - start[1]) * scale), round(abs(end[0] - start[0]) * scale)
+        sides = [(start, -1), (start, 1), (end, 1), (end, -1)]
+        pygame.draw.polygon(
+            surface, color, [(point[0] + side * x, point[1] + side * y) for point, side in sides]
+        )
+        pygame.draw.circle(surface, color, start, round(radius))
+        pygame.draw.circle(surface, color, end, round(radius))
+
+
+def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize bilinearly, (512, 512, 3) to (96, 96, 3).
+
+    Each output pixel mixes the two source pixels on either side of its centre, along both axes.
+    Where it is cut off is OpenCV's way of doing it in integers, since the protocol's images are
+    made with OpenCV: the result is the same to the last bit.
+    """
+    above, below = image[_BEFORE].astype(np.int32), image[_BEFORE + 1].astype(np.int32)
+    after = _SHARE[:, None]
+    above = above[:, _BEFORE] * (_ONE - after) + above[:, _BEFORE + 1] * after
+    below = below[:, _BEFORE] * (_ONE - after) + below[:, _BEFORE + 1] * after
+    after = _SHARE[:, None, None]
+    mixed = ((above >> 4) * (_ONE - after) >> 16) + ((below >> 4) * after >> 16)
+    shrunk: NDArray[np.uint8] = ((mixed + 2) >> 2).astype(np.uint8)
+    return shrunk

@@ -1,0 +1,212 @@
+"""Many Push-T tables stepped in one process.
+
+The same numbers as `PushTEnv` gives, to the bit: the agents' paths, coverage and keypoints are
+computed for all tables at once with numpy in the same order of operations, and each table keeps a
+space of its own.
+
+A table whose episode has ended is frozen: it keeps its observation and its flags, is rewarded 0,
+and costs nothing until it is reset (Gymnasium's AutoresetMode.DISABLED).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from envs.control import Control
+from envs.pusht.env import (
+    CONTROL_HZ,
+    MAX_EPISODE_STEPS,
+    action_space,
+    check_arguments,
+    observation_space,
+    start_of,
+)
+from envs.pusht.geometry import SUCCESS_COVERAGE, WORLD_SIZE, coverage_batch
+from envs.pusht.observations import ObsType, observe
+from envs.pusht.physics import PushTPhysics, agent_velocities
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
+    """`num_envs` tables of Push-T; observations, actions and infos as in `PushTEnv`, stacked.
+
+    Args:
+        num_envs: Number of tables N.
+        obs_type: As in `PushTEnv`.
+        control: As in `PushTEnv`.
+        render_mode: None, or "rgb_array" for one frame a table.
+        max_episode_steps: Steps after which an episode is truncated; None for never.
+
+    Raises:
+        ValueError: If an argument is not known or not positive.
+    """
+
+    metadata = {  # noqa: RUF012 - Gymnasium declares it for instances
+        "render_modes": ["rgb_array"],
+        "render_fps": CONTROL_HZ,
+        "autoreset_mode": AutoresetMode.DISABLED,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        obs_type: ObsType = "keypoints",
+        control: Control = "position",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = MAX_EPISODE_STEPS,
+    ) -> None:
+        check_arguments(obs_type, control, render_mode)
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}; give at least 1")
+        if render_mode == "human":
+            raise ValueError('render_mode "human" shows one table; use "rgb_array" here')
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.obs_type, self.control = obs_type, control
+        self.max_episode_steps = max_episode_steps
+        self.single_observation_space = observation_space(obs_type)
+        self.single_action_space = action_space(control)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+        self._tables = [PushTPhysics() for _ in range(num_envs)]
+        self._states = np.stack([table.state for table in self._tables])  # (N, 5)
+        self._velocities = np.zeros((num_envs, 2))
+        self._set_points = np.full((num_envs, 2), np.nan)  # NaN before an episode's first step
+        self._observations = observe(self._states, obs_type)
+        self._coverage, self._max_coverage = np.zeros(num_envs), np.zeros(num_envs)
+        self._contacts, self._steps = np.zeros((2, num_envs), dtype=np.int64)
+        self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start episodes.
+
+        Args:
+            seed: One seed a table, or one number, from which the tables take consecutive seeds.
+            options: `state` (N, 5) and `order` as in `PushTEnv`; `reset_mask` (N,) bool, the
+                tables to reset (default all).
+
+        Returns:
+            Observations and infos of all tables.
+
+        Raises:
+            ValueError: If the number of seeds, a mask or a state does not fit.
+        """
+        super().reset(seed=seed if isinstance(seed, int) else None)
+        options = dict(options or {})
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(f"reset_mask is {mask}; give {self.num_envs} booleans")
+        seeds = self._seeds(seed)
+        states = options.pop("state", None)
+        if states is not None and np.shape(states) != (self.num_envs, 5):
+            raise ValueError(f"state has shape {np.shape(states)}; give {(self.num_envs, 5)}")
+        chosen = np.flatnonzero(mask)
+        for index in chosen.tolist():
+            start = {} if states is None else {"state": states[index]}
+            self._tables[index].reset_to(*start_of(seeds[index], options | start, self.np_random))
+        self._set_points[chosen] = np.nan
+        for array in (self._velocities, self._max_coverage, self._contacts, self._steps):
+            array[chosen] = 0
+        self._terminated[chosen] = self._truncated[chosen] = False
+        self._refresh(chosen)
+        return self._observe(), self._infos()
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int):
+            return range(seed, seed + self.num_envs)
+        if len(seed) != self.num_envs:
+            raise ValueError(f"{len(seed)} seeds for {self.num_envs} tables; give one a table")
+        return seed
+
+    def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
+        """Take one control step of 0.1 s on every table whose episode has not ended.
+
+        Args:
+            actions: Set-points or, under velocity control, their changes, (N, 2), px; those of
+                ended episodes are ignored.
+
+        Returns:
+            Observations, rewards (N,), terminations (N,), truncations (N,) and infos.
+
+        Raises:
+            ValueError: If the actions are not (N, 2) or not finite.
+        """
+        actions = np.asarray(actions, dtype=np.float64)
+        if actions.shape != (self.num_envs, 2):
+            raise ValueError(f"actions have shape {actions.shape}; give {(self.num_envs, 2)}")
+        live = np.flatnonzero(~(self._terminated | self._truncated))
+        rewards = np.zeros(self.num_envs)
+        if len(live):
+            self._advance(live, self._targets(live, actions[live]))
+            self._refresh(live)
+            covered = self._coverage[live]
+            self._max_coverage[live] = np.maximum(self._max_coverage[live], covered)
+            self._terminated[live] = covered > SUCCESS_COVERAGE
+            rewards[live] = np.minimum(covered / SUCCESS_COVERAGE, 1.0)
+            self._steps[live] += 1
+            if self.max_episode_steps is not None:
+                self._truncated[live] = self._steps[live] >= self.max_episode_steps
+        flags = self._terminated.copy(), self._truncated.copy()
+        return self._observe(), rewards, *flags, self._infos()
+
+    def _targets(self, live: NDArray[np.int64], actions: Floats) -> Floats:
+        if self.control == "position":
+            return actions
+        last = self._set_points[live]
+        last = np.where(np.isnan(last), self._states[live, :2], last)
+        return np.clip(last + actions, 0.0, WORLD_SIZE)
+
+    def _advance(self, live: NDArray[np.int64], targets: Floats) -> None:
+        """Drive the agents of the live tables (L,) to their targets (L, 2)."""
+        positions, velocities = self._states[live, :2], self._velocities[live]
+        paths = np.array(agent_velocities(positions, velocities, targets))  # (10, L, 2)
+        rows = paths.transpose(1, 2, 0).tolist()
+        for index, target, (x, y) in zip(live.tolist(), targets.tolist(), rows, strict=True):
+            self._contacts[index] = self._tables[index].follow((target[0], target[1]), x, y)
+        self._velocities[live], self._set_points[live] = paths[-1], targets
+
+    def _refresh(self, chosen: NDArray[np.int64]) -> None:
+        """Take over states of the chosen tables and compute what follows from them."""
+        states = np.array([self._tables[index].coordinates for index in chosen.tolist()])
+        self._states[chosen] = states
+        self._coverage[chosen] = coverage_batch(states)
+        for key, values in observe(states, self.obs_type).items():
+            self._observations[key][chosen] = values
+
+    def _observe(self) -> Any:
+        state = self._observations["state"].copy()
+        if self.obs_type == "pixels":
+            return {"pixels": self._observations["pixels"].copy(), "agent_pos": state}
+        return state
+
+    def _infos(self) -> dict[str, Any]:
+        return {
+            "is_success": self._coverage > SUCCESS_COVERAGE,
+            "coverage": self._coverage.copy(),
+            "max_coverage": self._max_coverage.copy(),
+            "block_pose": self._states[:, 2:].copy(),
+            "n_contacts": self._contacts.copy(),
+        }
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """One frame a table, (512, 512, 3) RGB, with a mark at the last set-point."""
+        if self.render_mode is None:
+            return None
+        from envs.pusht import render  # pygame is only needed by those who look
+
+        set_points = [None if np.isnan(x) else (x, y) for x, y in self._set_points.tolist()]
+        states = [table.coordinates for table in self._tables]
+        return tuple(map(render.frame, states, set_points))
