@@ -1,0 +1,249 @@
+"""The interface of every agent, their registry, and checkpoints that hold no code.
+
+An agent maps a window of observations to a sequence of actions. It is stateless: it owns its
+normaliser and its weights, not its history, so the same agent serves any number of episodes.
+
+    step            t-1   t    t+1  ...  t+Ta-1  ...
+    observed        [--------]                          obs_horizon  To = 2
+    predicted       [-----------------------------]     pred_horizon Tp
+    executed             [----------------]             action_horizon Ta <= Tp - To + 1
+
+Entry To - 1 of a prediction is the action of the current step t.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from baselines.noise import Generators
+from baselines.normalizer import Normalizer
+
+Obs = dict[str, Tensor]
+"""Observations by name: `state` (..., Do) float, `pixels` (..., H, W, 3) uint8."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the task fixes for an agent: shapes and horizons."""
+
+    obs_shapes: Mapping[str, tuple[int, ...]]
+    """Shape of one observation by name, e.g. {"state": (20,)}."""
+    action_dim: int
+    """Da."""
+    obs_horizon: int = 2
+    """To, observations in a window."""
+    pred_horizon: int = 16
+    """Tp, actions in a prediction."""
+
+    def __post_init__(self) -> None:
+        for name in ("action_dim", "obs_horizon", "pred_horizon"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.pred_horizon < self.obs_horizon:
+            raise ValueError(
+                f"pred_horizon {self.pred_horizon} is shorter than obs_horizon {self.obs_horizon}: "
+                "a prediction must reach the current step"
+            )
+        if not self.obs_shapes or set(self.obs_shapes) - {"state", "pixels"}:
+            raise ValueError(f"obs_shapes has {sorted(self.obs_shapes)}; allowed: state, pixels")
+
+    @property
+    def state_dim(self) -> int:
+        """Do, the numbers in one `state` observation; 0 when there is none."""
+        return math.prod(self.obs_shapes["state"]) if "state" in self.obs_shapes else 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training windows: observations (B, To, ...) and actions (B, Tp, Da), in env units."""
+
+    obs: Obs
+    actions: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same windows on another device."""
+        return Batch({k: v.to(device) for k, v in self.obs.items()}, self.actions.to(device))
+
+
+class Agent(nn.Module, ABC):
+    """A policy: a training loss, and actions for a window of observations.
+
+    Args:
+        config: The method's settings, an instance of `Config`.
+        spec: Shapes and horizons.
+        normalizer: Maps environment units to the network's range and back.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Any]]
+
+    def __init__(self, config: Any, spec: Spec, normalizer: Normalizer) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        self.normalizer = normalizer
+
+    @abstractmethod
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Training loss of a batch, a scalar; `generator` is the source of all its noise."""
+
+    @abstractmethod
+    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Draw action sequences for windows of observations.
+
+        Args:
+            obs: Windows in environment units, each (B, To, ...).
+            generator: One source of noise for the batch, or one a window (then a window's noise
+                does not depend on what else is in the batch).
+            num_samples: Sequences drawn independently for each window, N.
+
+        Returns:
+            Actions in environment units, (B, N, Tp, Da).
+
+        Raises:
+            ValueError: If a window is not obs_horizon long.
+        """
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Optimiser groups; a method that decays only some weights overrides this."""
+        return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
+
+    @property
+    def inference_steps(self) -> int:
+        """Denoising steps of a prediction; 0 for a method that has none."""
+        return 0
+
+    def set_inference_steps(self, steps: int) -> None:
+        """Predict with another number of denoising steps.
+
+        Raises:
+            ValueError: If the method has none, or cannot take so many.
+        """
+        raise ValueError(f"{self.name} has no inference steps to set to {steps}")
+
+    def check_window(self, obs: Obs) -> int:
+        """Return the batch size of `obs` after checking names, window length and shapes."""
+        if set(obs) != set(self.spec.obs_shapes):
+            raise ValueError(
+                f"observations have {sorted(obs)}; {self.name} was made for "
+                f"{sorted(self.spec.obs_shapes)}"
+            )
+        for name, value in obs.items():
+            expected = (self.spec.obs_horizon, *self.spec.obs_shapes[name])
+            if tuple(value.shape[1:]) != expected:
+                raise ValueError(
+                    f"observation window {name!r} is (B, {', '.join(map(str, value.shape[1:]))}); "
+                    f"this agent needs (B, {', '.join(map(str, expected))})"
+                )
+        return next(iter(obs.values())).shape[0]
+
+
+# ---- registry: built-in agents register on import, others through the entry points ----
+
+ENTRY_POINTS = "dpbench.agents"
+_AGENTS: dict[str, type[Agent]] = {}
+_AgentT = TypeVar("_AgentT", bound=type[Agent])
+
+
+def register(name: str) -> Callable[[_AgentT], _AgentT]:
+    """Class decorator that makes an agent known under `name`."""
+
+    def add(cls: _AgentT) -> _AgentT:
+        if name in _AGENTS and _AGENTS[name] is not cls:
+            raise ValueError(f"an agent named {name!r} is registered already: {_AGENTS[name]}")
+        cls.name = name
+        _AGENTS[name] = cls
+        return cls
+
+    return add
+
+
+def agents() -> dict[str, type[Agent]]:
+    """All agents by name: the built-in ones and those of installed packages."""
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry.name not in _AGENTS:
+            register(entry.name)(entry.load())
+    return dict(_AGENTS)
+
+
+def agent_class(name: str) -> type[Agent]:
+    """The agent registered under `name`.
+
+    Raises:
+        ValueError: If there is none; the message lists the names there are.
+    """
+    known = agents()
+    if name not in known:
+        raise ValueError(f"no method {name!r}; methods: {', '.join(sorted(known))}")
+    return known[name]
+
+
+# ---- checkpoints: tensors as safetensors, everything else as JSON; loading runs no code ----
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "agent.json"
+
+
+def save_agent(agent: Agent, folder: Path) -> None:
+    """Write `agent` into `folder`, each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {
+        "name": agent.name,
+        "config": dataclasses.asdict(agent.config),
+        "spec": dataclasses.asdict(agent.spec),
+        "normalizer": agent.normalizer.kinds,
+    }
+    weights = {k: v.detach().cpu().contiguous() for k, v in agent.state_dict().items()}
+    for name, data in (
+        (WEIGHTS, safetensors.torch.save(weights)),
+        (DESCRIPTION, json.dumps(description, indent=2).encode()),
+    ):
+        part = folder / f"{name}.part"
+        part.write_bytes(data)
+        part.replace(folder / name)
+
+
+def load_agent(folder: Path) -> Agent:
+    """Read an agent back from `folder`, on the CPU and in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If `folder` holds no complete checkpoint.
+        ValueError: If it names an unknown method or a setting that the method does not have.
+    """
+    for name in (DESCRIPTION, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no checkpoint in {folder}: {name} is missing")
+    description = json.loads((folder / DESCRIPTION).read_text())
+    cls = agent_class(description["name"])
+    spec = description["spec"]
+    spec["obs_shapes"] = {k: tuple(v) for k, v in spec["obs_shapes"].items()}
+    weights = safetensors.torch.load((folder / WEIGHTS).read_bytes())
+    normalizer = Normalizer.blank(description["normalizer"], weights)
+    agent = cls(config_from_json(cls.Config, description["config"]), Spec(**spec), normalizer)
+    agent.load_state_dict(weights)
+    return agent.eval()
+
+
+def config_from_json(cls: type[Any], values: Mapping[str, Any]) -> Any:
+    """Build the config dataclass `cls` from JSON values (lists become tuples).
+
+    Raises:
+        ValueError: If `values` has a field that `cls` does not have.
+    """
+    known = {field.name for field in dataclasses.fields(cls)}
+    if unknown := set(values) - known:
+        raise ValueError(
+            f"{cls.__name__} has no field {sorted(unknown)}; fields: {', '.join(sorted(known))}"
+        )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

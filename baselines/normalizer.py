@@ -1,0 +1,86 @@
+"""Affine scaling between environment units and the range a network works in.
+
+Kinds:
+    min-max: the smallest and largest value of each dimension go to -1 and 1 (the published way).
+    quantile: the 1 % and 99 % quantiles go to -1 and 1 and what lies beyond is clipped, for
+        heavy-tailed values such as set-point differences: min-max would squeeze their bulk into
+        a narrow band around 0.
+    standard: mean 0, standard deviation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Scaling = Literal["min-max", "quantile", "standard"]
+
+QUANTILE = 0.01
+# A dimension that hardly varies would be blown up to noise; it is only centred instead.
+MIN_SPREAD = 1e-4
+
+
+class Normalizer(nn.Module):
+    """Scales named quantities (`state`, `action`) elementwise along their last dimension.
+
+    `pixels` need no statistics: image encoders scale 0..255 themselves.
+
+    Args:
+        kinds: The scaling of each quantity.
+        shapes: The length of each quantity's last dimension.
+    """
+
+    def __init__(self, kinds: Mapping[str, Scaling], shapes: Mapping[str, int]) -> None:
+        super().__init__()
+        for name, kind in kinds.items():
+            if kind not in get_args(Scaling):
+                raise ValueError(
+                    f"scaling of {name!r} is {kind!r}; allowed: {', '.join(get_args(Scaling))}"
+                )
+            self.register_buffer(f"{name}_scale", torch.ones(shapes[name]))
+            self.register_buffer(f"{name}_offset", torch.zeros(shapes[name]))
+        self.kinds: dict[str, Scaling] = dict(kinds)
+
+    @classmethod
+    def fit(cls, data: Mapping[str, Tensor], kinds: Mapping[str, Scaling]) -> Normalizer:
+        """Fit to `data`, each (N, D) in environment units."""
+        normalizer = cls(kinds, {name: data[name].shape[-1] for name in kinds})
+        for name, kind in kinds.items():
+            scale, offset = _affine(data[name].double(), kind)
+            getattr(normalizer, f"{name}_scale").copy_(scale)
+            getattr(normalizer, f"{name}_offset").copy_(offset)
+        return normalizer
+
+    @classmethod
+    def blank(cls, kinds: Mapping[str, Scaling], weights: Mapping[str, Tensor]) -> Normalizer:
+        """An unfitted normaliser with the shapes of an agent's saved `weights`."""
+        return cls(kinds, {name: len(weights[f"normalizer.{name}_scale"]) for name in kinds})
+
+    def normalize(self, name: str, value: Tensor) -> Tensor:
+        """Environment units to the network's range, (..., D)."""
+        scaled: Tensor = value * getattr(self, f"{name}_scale") + getattr(self, f"{name}_offset")
+        return scaled.clamp(-1, 1) if self.kinds[name] == "quantile" else scaled
+
+    def denormalize(self, name: str, value: Tensor) -> Tensor:
+        """The network's range to environment units, (..., D)."""
+        unscaled: Tensor = (value - getattr(self, f"{name}_offset")) / getattr(
+            self, f"{name}_scale"
+        )
+        return unscaled
+
+
+def _affine(data: Tensor, kind: Scaling) -> tuple[Tensor, Tensor]:
+    """Scale and offset (D,) of y = scale * x + offset."""
+    if kind == "standard":
+        centre, half = data.mean(0), data.std(0)
+    else:
+        if kind == "min-max":
+            low, high = data.amin(0), data.amax(0)
+        else:
+            low, high = data.quantile(QUANTILE, dim=0), data.quantile(1 - QUANTILE, dim=0)
+        centre, half = (low + high) / 2, (high - low) / 2
+    scale = torch.where(half > MIN_SPREAD, 1 / half.clamp(min=MIN_SPREAD), 1.0)
+    return scale, -centre * scale

@@ -1,0 +1,204 @@
+"""What is run: a cell (one policy, trained once) and the settings it is evaluated under.
+
+A cell's id is the hash of its resolved config, so that the same settings are never trained twice
+and no two settings share a run. Evaluation settings are a second key: sweeping them never retrains.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from baselines.agent import agent_class, config_from_json
+from baselines.normalizer import Scaling
+from benchmark.seeding import FIRST_SEED, Split
+from envs.control import CONTROLS, Control
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a policy is trained."""
+
+    updates: int = 6000
+    """Optimiser updates."""
+    batch_size: int = 256
+    """Windows an update."""
+    learning_rate: float = 1e-4
+    """Peak of AdamW's learning rate; it falls to 0 along a cosine."""
+    warmup_updates: int = 500
+    """Updates over which the learning rate rises linearly from 0."""
+    betas: tuple[float, float] = (0.95, 0.999)
+    """Of AdamW."""
+    weight_decay: float = 1e-6
+    """Of AdamW."""
+    gradient_clip: float = 0.0
+    """Largest norm of the gradient; 0 clips nothing."""
+    ema_power: float = 0.75
+    """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
+    ema_maximum: float = 0.9999
+    """Largest decay of that average."""
+    precision: Precision = "auto"
+    """Of the forward pass: auto is bfloat16 on a GPU that has it and float32 elsewhere."""
+    checkpoints: int = 5
+    """How often, evenly spread, action error and validation score are measured."""
+    validation_episodes: int = 20
+    """Episodes of each validation; 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("updates", 1),
+            ("batch_size", 1),
+            ("warmup_updates", 0),
+            ("checkpoints", 1),
+            ("validation_episodes", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
+        _check_choice("precision", self.precision, get_args(Precision))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy, trained once: everything that its weights depend on."""
+
+    task: str
+    """Name in `benchmark.tasks`."""
+    method: str
+    """Name an agent is registered under."""
+    control: Control
+    """What an action means."""
+    seed: int
+    """Of initial weights, batches and noise in training."""
+    preset: str
+    """Where the settings come from; results of several presets are never mixed unsaid."""
+    data: str
+    """Source of the demonstrations: scripted or human."""
+    data_version: str
+    """Version or fingerprint of the demonstrations."""
+    num_demonstrations: int
+    """Episodes trained on."""
+    obs_type: str
+    """What the policy observes."""
+    agent: Any
+    """The method's own config."""
+    train: TrainConfig
+    """How it is trained."""
+    action_scaling: Scaling
+    """How actions are scaled to the network's range."""
+    obs_horizon: int = 2
+    """To."""
+    pred_horizon: int = 16
+    """Tp."""
+    action_horizon: int = 8
+    """Ta that windows are padded for, and the default of evaluation."""
+
+    def __post_init__(self) -> None:
+        _check_choice("control", self.control, CONTROLS)
+        _check_choice("action_scaling", self.action_scaling, get_args(Scaling))
+        longest = self.pred_horizon - self.obs_horizon + 1
+        if not 1 <= self.action_horizon <= longest:
+            raise ValueError(
+                f"action_horizon is {self.action_horizon}; allowed: 1 to {longest} "
+                f"(pred_horizon {self.pred_horizon} - obs_horizon {self.obs_horizon} + 1)"
+            )
+
+    @property
+    def id(self) -> str:
+        """A readable name that ends in the hash of all settings."""
+        return f"{self.task}-{self.data}-{self.method}-{self.control}-s{self.seed}-{_hash(self)}"
+
+    def to_json(self) -> str:
+        """The resolved config."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Cell:
+        """Read `to_json` back."""
+        values = json.loads(text)
+        agent = config_from_json(agent_class(values["method"]).Config, values["agent"])
+        train = config_from_json(TrainConfig, values["train"])
+        return cls(**{**values, "agent": agent, "train": train})
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How a trained policy is evaluated."""
+
+    action_horizon: int = 8
+    """Ta, actions executed before the next prediction."""
+    latency: int = 0
+    """Steps between the newest observation that the policy sees and its first executed action."""
+    inference_steps: int = 0
+    """Denoising steps of a prediction; 0 leaves the method as it was configured."""
+    split: Split = "test"
+    """Which episode seeds."""
+    episodes: int = 50
+    """How many of them."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("action_horizon", 1),
+            ("latency", 0),
+            ("inference_steps", 0),
+            ("episodes", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        _check_choice("split", self.split, tuple(FIRST_SEED))
+
+    @property
+    def id(self) -> str:
+        """A readable name that ends in the hash of all settings."""
+        return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{_hash(self)}"
+
+
+def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
+    """Replace settings of a cell by name: `seed`, `train.updates`, `agent.channels`.
+
+    Values are JSON (`300`, `[64, 128]`, `"ddpm"`); a word that is no JSON is taken as text.
+
+    Raises:
+        ValueError: If there is no such setting, or the value is of another type.
+    """
+    for key, text in changes.items():
+        owner, _, name = key.rpartition(".")
+        part = {"": cell, "train": cell.train, "agent": cell.agent}.get(owner)
+        fields = {f.name for f in dataclasses.fields(part)} - {"agent", "train"} if part else set()
+        if name not in fields:
+            known = [*fields] if part else ["agent.NAME", "train.NAME"]
+            raise ValueError(f"no setting {key!r}; settings there: {', '.join(sorted(known))}")
+        value = _parse(text)
+        old = getattr(part, name)
+        if isinstance(old, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(old):
+            raise ValueError(f"{key}={text}: expected {type(old).__name__}, such as {old!r}")
+        changed = dataclasses.replace(part, **{name: value})  # type: ignore[type-var]
+        cell = dataclasses.replace(cell, **{owner: changed}) if owner else changed  # type: ignore
+    return cell
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _hash(config: Any) -> str:
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
