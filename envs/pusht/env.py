@@ -97,7 +97,7 @@ class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
 
     | `obs_type` | observation |
     |---|---|
-    | `"keypoints"` (default) | `Box` (20,): x, y of nine points of the block, then of the agent, px |
+    | `"keypoints"` (default) | `Box` (20,): x, y of nine points of the block, then the agent, px |
     | `"state"` | `Box` (5,): agent x, y, block x, y (px), block angle (rad, 0 to 2 pi) |
     | `"pixels"` | `Dict`: `pixels` (96, 96, 3) uint8 RGB; `agent_pos` (2,), px |
 

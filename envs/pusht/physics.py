@@ -113,8 +113,7 @@ class PushTPhysics:
             state: Agent x, y, block x, y (px) and angle (rad), (5,).
             order: Which of the block's numbers is set first. "angle-first": the state is what you
                 get. "position-first": as the protocol's reset does, which then turns the block
-                about its centre of gravity, so that its position moves, and lets the engine run
-                for one physics step, which pushes the block out of the agent.
+                about its centre of gravity, so that its position moves.
             agent_velocity: Velocity of the agent, (2,), px/s.
 
         Raises:
@@ -131,22 +130,28 @@ class PushTPhysics:
         x, y, block_x, block_y, angle = numbers.tolist()
         velocity = float(agent_velocity[0]), float(agent_velocity[1])
         # A new space each time: the engine's search tree and contact cache depend on the past.
-        self._build((x, y), velocity)
+        self._build()
+        self._agent.position = x, y
         if order == "angle-first":
             self._block.angle = angle
             self._block.position = block_x, block_y
         else:
             self._block.position = block_x, block_y
             self._block.angle = angle
-            self._space.step(TIME_STEP)
+        # As in the original. Nothing moves yet, but where agent and block overlap the engine takes
+        # note of the contact, and pushes them apart from the next physics step on.
+        self._space.step(TIME_STEP)
+        self._agent.velocity = velocity
         self._read(velocity)
         self._start = ((x, y, block_x, block_y, angle), order, velocity)
         self._targets: list[tuple[float, float]] = []
 
-    def _build(
-        self, agent_position: tuple[float, float], agent_velocity: tuple[float, float]
-    ) -> None:
-        """Fill a new space, in the original's order: it is the order contacts are solved in."""
+    def _build(self) -> None:
+        """Fill a new space.
+
+        In which order bodies come in, and where they are then, shapes the engine's search tree and
+        so the order in which contacts are solved; both are the original's.
+        """
         space = pymunk.Space()
         space.damping = 0.0  # the block stops whenever it is not pushed
         low, high = WALL_LOW, WALL_HIGH
@@ -158,11 +163,12 @@ class PushTPhysics:
         ]
         space.add(*(pymunk.Segment(space.static_body, a, b, WALL_RADIUS) for a, b in walls))
         agent = pymunk.Body(body_type=pymunk.Body.KINEMATIC)
-        agent.position, agent.velocity = agent_position, agent_velocity
+        agent.position = 256.0, 400.0
         space.add(agent, pymunk.Circle(agent, AGENT_RADIUS))
         block = pymunk.Body(BLOCK_MASS, BLOCK_INERTIA)
         bar, stem = pymunk.Poly(block, BAR), pymunk.Poly(block, STEM)
         block.center_of_gravity = CENTER_OF_GRAVITY
+        block.position = 256.0, 300.0
         space.add(block, bar, stem)
         self._space, self._agent, self._block = space, agent, block
         # What the C function is told: append the count of each contact to `_counts`.
