@@ -21,7 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from benchmark.files import write_whole
-from benchmark.tables import settings_shown
+from benchmark.tables import policy_name, settings_shown
+from envs.control import CONTROLS
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -32,7 +33,6 @@ DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
     (0, (1, 1.5)),
     (0, (6, 2, 1, 2)),
 )
-CONTROLS = ("position", "velocity")  # their places in the palette, the same in every figure
 
 _REFERENCE_STYLES = {"ceiling": ("#555555", "--"), "floor": ("#555555", ":")}
 _PANELS = (
@@ -54,8 +54,9 @@ def results_figure(results: pd.DataFrame) -> Figure:
     """
     methods = results[results["role"] == "method"]
     shown = settings_shown(results)
-    columns = ["method", *shown]
-    labels = methods[columns].astype(str).agg(", ".join, axis=1)
+    labels = pd.Series(
+        [policy_name(row, shown) for row in methods.to_dict("records")], methods.index, dtype=str
+    )
     rows = list(dict.fromkeys(labels))
     controls = [control for control in CONTROLS if (methods["control"] == control).any()]
     figure = _figure(8.5, 1.6 + 0.5 * max(len(rows), 2))

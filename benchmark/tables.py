@@ -1,18 +1,16 @@
-"""Tables: from episodes to the results of a comparison, and from rows to text, Markdown and LaTeX.
+"""The tables of a comparison: results of every method, and each against the best.
 
 `results_table` computes one row of numbers for every method and setting; `present` turns these into
-a `Table` of text, ready to print. Other tables of the benchmark are `Table`s too.
+a table of text, ready to print.
 """
 
-import textwrap
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmark.files import write_whole
-from benchmark.stats import CONFIDENCE, Interval, mean_score, success_rate
+from benchmark.stats import CONFIDENCE, Comparison, Interval, compare, mean_score, success_rate
+from benchmark.text_table import Table
 
 # What tells one evaluated policy from another; the training seed is what is averaged over.
 SETTINGS = (
@@ -43,103 +41,19 @@ _HEADS = {
 }
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
+def headline_episodes(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Select the episodes of last checkpoints on test seeds, which all results are made of.
 
-    Attributes:
-        caption: What the table shows, one line.
-        head: One heading a column.
-        rows: One text a column, row by row.
-        align: One of `l` and `r` a column, such as "llr".
-        notes: What a reader must know of the numbers, a sentence each.
-        breaks: Rows before which a rule is drawn.
+    Raises:
+        ValueError: If there is none.
     """
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    align: str
-    notes: tuple[str, ...] = ()
-    breaks: frozenset[int] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Check that every row has the columns of the head."""
-        for row in (tuple(self.align), *self.rows):
-            if len(row) != len(self.head):
-                raise ValueError(f"{len(row)} entries {row} under the {len(self.head)} {self.head}")
-
-    def text(self, width: int = 110) -> str:
-        """Lay the table out for a terminal; `width` wraps the notes and never the rows."""
-        lines = (self.head, *self.rows)
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.head))]
-        rule = "  ".join("-" * size for size in widths)
-
-        def lay(line: tuple[str, ...]) -> str:
-            cells = (
-                cell.rjust(size) if side == "r" else cell.ljust(size)
-                for cell, size, side in zip(line, widths, self.align, strict=True)
-            )
-            return "  ".join(cells).rstrip()
-
-        out = [self.caption, "", lay(self.head), rule]
-        for i, row in enumerate(self.rows):
-            out += [rule] * (i in self.breaks) + [lay(row)]
-        for note in self.notes:
-            out += ["", *textwrap.wrap(note, width)]
-        return "\n".join(out) + "\n"
-
-    def markdown(self) -> str:
-        """Write a GitHub-flavoured pipe table, the caption above and the notes below it."""
-
-        def lay(line: tuple[str, ...]) -> str:
-            return "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
-
-        sides = tuple("---:" if side == "r" else "---" for side in self.align)
-        out = [f"**{self.caption}**", "", lay(self.head), lay(sides), *map(lay, self.rows)]
-        for note in self.notes:
-            out += ["", note]
-        return "\n".join(out) + "\n"
-
-    def latex(self) -> str:
-        """Write a table environment for the booktabs package."""
-
-        def lay(line: tuple[str, ...]) -> str:
-            return " & ".join(map(_latex_escape, line)) + r" \\"
-
-        body: list[str] = []
-        for i, row in enumerate(self.rows):
-            body += [r"\midrule"] * (i in self.breaks) + [lay(row)]
-        notes = [rf"\par\smallskip\footnotesize {_latex_escape(note)}" for note in self.notes]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{_latex_escape(self.caption)}}}",
-                rf"\begin{{tabular}}{{{self.align}}}",
-                r"\toprule",
-                lay(self.head),
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                *notes,
-                r"\end{table}",
-                "",
-            ]
+    headline = episodes[(episodes["split"] == "test") & (episodes["checkpoint"] == "last")]
+    if headline.empty:
+        raise ValueError(
+            f"none of {len(episodes)} episodes is of a last checkpoint on test seeds: "
+            "run the evaluation first"
         )
-
-    def write(self, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
-        """Write the table as text, Markdown and LaTeX, and the numbers behind it as CSV."""
-        contents = {
-            "txt": self.text(),
-            "md": self.markdown(),
-            "tex": self.latex(),
-            "csv": data.to_csv(index=False, float_format="%.6g"),
-        }
-        return [
-            write_whole(folder / f"{stem}.{kind}", content) for kind, content in contents.items()
-        ]
+    return headline
 
 
 def results_table(
@@ -166,12 +80,7 @@ def results_table(
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
     """
-    headline = episodes[(episodes["split"] == "test") & (episodes["checkpoint"] == "last")]
-    if headline.empty:
-        raise ValueError(
-            f"none of {len(episodes)} episodes is of a last checkpoint on test seeds: "
-            "run the evaluation first"
-        )
+    headline = headline_episodes(episodes)
     by = list(SETTINGS)
     rows = [
         dict(zip(by, key, strict=True)) | _result(group, np.random.default_rng(seed), confidence)
@@ -278,6 +187,83 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
     )
 
 
+def paired_table(episodes: pd.DataFrame, results: pd.DataFrame, seed: int = 0) -> Table | None:
+    """Compare every method with the best one of its task, data source and preset.
+
+    Args:
+        episodes: The frame that `results` came from.
+        results: Frame of `results_table`, best method first.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        A row for every method but the best; None when nothing can be paired.
+    """
+    comparisons = _against_best(headline_episodes(episodes), results, seed)
+    if not comparisons:
+        return None
+    bests = {best for _, best, _ in comparisons}
+    several = len(bests) > 1  # otherwise the caption names it
+    rows = []
+    for name, best, result in comparisons:
+        better = result.better
+        verdict = "undecided"
+        if result.score.excludes(0.0):
+            verdict = "worse" if result.score.estimate < 0 else "better"
+        rows.append(
+            (
+                *([name, best] if several else [name]),
+                difference_text(result.score, 3),
+                difference_text(result.success, 0, scale=100),
+                score_text(better.estimate, better.low, better.high),
+                str(result.pairs),
+                verdict,
+            )
+        )
+    against = "the best" if several else bests.pop()
+    return Table(
+        caption=f"Differences to {against}, on equal training and episode seeds",
+        head=(
+            *(["method", "against"] if several else ["method"]),
+            *("score", "success", "chance to win", "pairs", "verdict"),
+        ),
+        rows=tuple(rows),
+        align=("ll" if several else "l") + "rrrrl",
+        notes=(
+            "Ranges are 95 % intervals (paired bootstrap); success differs in percentage points. "
+            "Chance to win: how often the method scores higher than the best on an equal pair, "
+            "ties counting half. Undecided: the interval of the score holds 0.",
+            "The best was picked on these episodes, which flatters it a little, and the intervals "
+            "are not widened for the number of comparisons.",
+        ),
+    )
+
+
+def _against_best(
+    headline: pd.DataFrame, results: pd.DataFrame, seed: int
+) -> list[tuple[str, str, Comparison]]:
+    """Give name, name of the best, and the comparison, of every method that shares seeds."""
+    by = list(SETTINGS)
+    groups = dict(iter(headline.groupby(by)))
+    methods = results[results["role"] == "method"]
+    shown = ["control", *settings_shown(results)]
+    comparisons = []
+    for _, group in methods.groupby(["task", "data", "obs_type", "preset"], sort=False):
+        best_name, *names = (policy_name(row, shown) for row in group.to_dict("records"))
+        best, *others = (groups[key] for key in group[by].itertuples(index=False, name=None))
+        for name, other in zip(names, others, strict=True):
+            if not other.merge(best, on=["train_seed", "seed"]).empty:
+                result = compare(other, best, np.random.default_rng(seed))
+                comparisons.append((name, best_name, result))
+    return comparisons
+
+
+def policy_name(row: Mapping[Hashable, object], shown: Sequence[str]) -> str:
+    """Name a row of results in words, by its method and the settings that are shown."""
+    own = {name: f"{_HEADS[name]} " for name in _OWN_SETTINGS}  # a bare number says nothing
+    parts = (f"{own.get(name, '')}{row[name]}" for name in ("method", *shown))
+    return ", ".join(parts)
+
+
 def settings_shown(results: pd.DataFrame) -> list[str]:
     """Name the settings that a reader needs to tell the rows apart, besides method and control."""
     methods = results[results["role"] == "method"]
@@ -297,11 +283,13 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         notes += ["All methods: " + ", ".join(parts) + "."] * bool(shared)
         mixed = [_HEADS[name] for name in ("data", "obs_type", "preset") if name in shown]
         if mixed:
-            notes += [f"Rows differ in {' and '.join(mixed)}: compare only rows that share it."]
+            notes += [f"Rows differ in {' and '.join(mixed)}: compare only rows that agree in it."]
     percent = f"{100 * results['confidence'].iloc[0]:g} %"
-    ways = " or ".join(dict.fromkeys(results["score_interval"]))
+    over = [way.removeprefix("bootstrap over ") for way in results["score_interval"]]
+    ways = "bootstrap over " + " or ".join(dict.fromkeys(over))
     notes += [
-        "Last checkpoint on test seeds; n is training seeds x episodes. Ranges are "
+        "Last checkpoint on test seeds; n: training seeds x episodes; length: mean steps of an "
+        "episode; s/pred: seconds of a batched prediction, shared among its episodes. Ranges are "
         f"{percent} intervals: of the score by {ways}, of the success rate by Wilson over all "
         "episodes, taken as independent."
     ]
@@ -332,11 +320,16 @@ def rate_text(estimate: float, low: float, high: float) -> str:
     return f"{100 * estimate:.0f} %{limits}"
 
 
+def difference_text(interval: Interval, digits: int, scale: float = 1.0) -> str:
+    """Write a difference with its interval and signs, such as "-0.09 [-0.12, -0.06]"."""
+    estimate, low, high = (
+        f"{scale * value:+z.{digits}f}"
+        for value in (interval.estimate, interval.low, interval.high)
+    )
+    return estimate if np.isnan(interval.low) else f"{estimate} [{low}, {high}]"
+
+
 def _size_text(train_seeds: int, episodes: int) -> str:
     if episodes % train_seeds:
         return f"{episodes} in {train_seeds}"
     return f"{train_seeds} x {episodes // train_seeds}"
-
-
-def _latex_escape(text: str) -> str:
-    return "".join("\\" + char if char in "&%$#_{}" else char for char in text)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from benchmark.stats import wilson
-from benchmark.tables import Table, present, results_table
+from benchmark.tables import present, results_table
+from benchmark.text_table import Table
 
 EpisodesMaker = Callable[..., pd.DataFrame]
 
