@@ -79,18 +79,20 @@ def turned(points: Array, angle: Array | float) -> Array:
     """Points (..., 2) turned about the origin by angles (...), rad."""
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = points[..., 0], points[..., 1]
-    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    rotated: Array = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    return rotated
 
 
 def to_world(pose: Array, points: Array) -> Array:
     """Points (..., 2) of the block's frame in the world; poses (..., 3)."""
-    world: Array = pose[..., :2] + turned(points - _COG, pose[..., 2])
-    return world
+    placed: Array = pose[..., :2] + turned(points - _COG, pose[..., 2])
+    return placed
 
 
 def to_block(pose: Array, points: Array) -> Array:
     """Points (..., 2) of the world in the block's frame; one pose (3,)."""
-    return turned(points - pose[:2], -pose[2]) + _COG
+    local: Array = turned(points - pose[:2], -pose[2]) + _COG
+    return local
 
 
 def turning(points: Array, normals: Array) -> tuple[Array, Array]:

@@ -63,7 +63,7 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
         state = physics.state
         path, contact_at, arrived = _path_of_push(state, rng)
         here = 0
-        while here < len(path) - 1 - arrived:
+        while True:  # a step at least, or a push shorter than `arrived` would be planned for ever
             state = physics.state
             here += int(np.hypot(*(path[here : here + 60] - state[:2]).T).argmin())
             speed = 0.1 * float(np.hypot(*physics.agent_velocity))  # px a step
@@ -81,6 +81,8 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
                 return Episode(
                     np.array(states), np.array(actions), np.array(contacts[:-1]), is_success
                 )
+            if here >= len(path) - 1 - arrived:
+                break
 
 
 def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, int]:

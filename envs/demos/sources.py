@@ -7,17 +7,16 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from envs.demos import npz, pusht_scripted
+from envs.demos import pusht_human, pusht_scripted
 from envs.demos.cache import cached
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.pusht.geometry import keypoints
-from envs.pusht.observations import observe
+from envs.pusht.observations import ObsType, observe
 
 Source = Literal["scripted", "human"]
-ObsType = Literal["keypoints", "state", "pixels"]
 
 NUM_SCRIPTED = 200
-KEYPOINT_TOLERANCE = 1e-3  # px; the public float32 keypoints differ from ours by 2e-5
+PUSHT_ENVIRONMENT = "PushT-v1"  # part of the cache's file name
 
 
 def load_pusht(
@@ -34,24 +33,21 @@ def load_pusht(
 
     Args:
         source: `scripted` is generated on first use and cached; `human` is the public data.
-        obs_type: `keypoints` (20 numbers), `state` (5) or `pixels` (96 x 96 x 3, rendered here).
-        path: File of the human data; None looks for imported data.
+        obs_type: `keypoints` (20 numbers), `state` (5) or `pixels` (96 x 96 x 3, drawn now).
+        path: File of recorded data; None takes the public data, imported or downloaded.
         num_episodes: So many episodes, drawn by `seed`; None takes all.
         seed: Seed of that draw.
 
     Raises:
-        FileNotFoundError: If the human data are not there.
-        ValueError: If a file is damaged, or more episodes are asked for than there are.
+        ValueError: If a file is damaged, more episodes are asked for than there are, or a path is
+            given for the scripted source.
     """
-    if source == "scripted":
-        demonstrations = scripted_pusht(max(num_episodes or 0, NUM_SCRIPTED))
-    elif path is None:
-        raise FileNotFoundError(
-            "no human demonstrations given; download "
-            "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip and pass the file"
-        )
+    if source == "human":
+        demonstrations = pusht_human.load(path)
+    elif path is not None:
+        raise ValueError(f"{path} was given, but scripted demonstrations are in no file of yours")
     else:
-        demonstrations = read_pusht(path)
+        demonstrations = scripted_pusht(max(num_episodes or 0, NUM_SCRIPTED))
     if num_episodes is not None:
         demonstrations = demonstrations.choose(num_episodes, seed)
     return replace(demonstrations, observations=observe(demonstrations.states, obs_type))
@@ -64,63 +60,22 @@ def scripted_pusht(num_episodes: int = NUM_SCRIPTED, seed: int = 0) -> Demonstra
         num_episodes: How many.
         seed: Of the first episode; episode i has seed + i. Test seeds start at 100000.
     """
-    metadata = Metadata("pusht", "scripted", f"v{pusht_scripted.VERSION}-PushT-v1", seed)
-    return cached(metadata, num_episodes, lambda: _generate_pusht(metadata, num_episodes))
+    version = f"v{pusht_scripted.VERSION}-{PUSHT_ENVIRONMENT}"
+    metadata = Metadata("pusht", "scripted", version, seed)
 
-
-def _generate_pusht(metadata: Metadata, num_episodes: int) -> Demonstrations:
-    first = metadata.seed or 0
-    seeds = tqdm(range(first, first + num_episodes), "scripted demonstrations", unit="episode")
-    episodes = [pusht_scripted.demonstrate(seed) for seed in seeds]
-    states = np.concatenate([episode.states for episode in episodes])
-    return Demonstrations(
-        states=states,
-        actions=np.concatenate([episode.actions for episode in episodes]),
-        episode_ends=np.cumsum([len(episode.actions) for episode in episodes], dtype=np.int64),
-        observations={
-            "keypoint": keypoints(states),
-            "n_contacts": np.concatenate([episode.contacts for episode in episodes])[:, None],
-        },
-        metadata=metadata,
-    )
-
-
-def read_pusht(path: Path) -> Demonstrations:
-    """Read recorded Push-T demonstrations and hold them against the task's geometry.
-
-    Raises:
-        ValueError: If states or actions have the wrong width, or the recorded keypoints are not
-            those of the recorded states.
-    """
-    demonstrations = npz.read(path, Metadata("pusht", "human", path.name, None))
-    check_pusht(demonstrations, path)
-    return demonstrations
-
-
-def check_pusht(demonstrations: Demonstrations, path: Path) -> None:
-    """Hold demonstrations against Push-T: the arrays' widths, keypoints against states.
-
-    Keypoints are compared where the block rests until the next row. In the public data those of a
-    moving block are of the pose one physics step later than the state: up to 2 px away.
-
-    Raises:
-        ValueError: If they are of another task or another block.
-    """
-    widths = demonstrations.states.shape[1], demonstrations.actions.shape[1]
-    if widths != (5, 2):
-        raise ValueError(
-            f"{path}: states have {widths[0]} numbers and actions {widths[1]}; Push-T has 5 "
-            "(agent x, y, block x, y, angle) and 2 (target x, y)"
+    def generate() -> Demonstrations:
+        seeds = tqdm(range(seed, seed + num_episodes), "scripted demonstrations", unit="episode")
+        episodes = [pusht_scripted.demonstrate(episode) for episode in seeds]
+        states = np.concatenate([episode.states for episode in episodes])
+        return Demonstrations(
+            states=states,
+            actions=np.concatenate([episode.actions for episode in episodes]),
+            episode_ends=np.cumsum([len(episode.actions) for episode in episodes], dtype=np.int64),
+            observations={
+                "keypoint": keypoints(states),
+                "n_contacts": np.concatenate([episode.contacts for episode in episodes])[:, None],
+            },
+            metadata=metadata,
         )
-    recorded = demonstrations.observations.get("keypoint")
-    if recorded is None:
-        return
-    block = demonstrations.states[:, 2:]
-    resting = np.flatnonzero((block[1:] == block[:-1]).all(axis=1))
-    error = np.abs(recorded - keypoints(demonstrations.states)).max(axis=(1, 2))[resting]
-    if error.max(initial=0.0) > KEYPOINT_TOLERANCE:
-        raise ValueError(
-            f"{path}: the keypoints of row {resting[error.argmax()]} are {error.max():.3g} px from "
-            f"those of its state, more than {KEYPOINT_TOLERANCE} px; the file records another block "
-            "or another pose"
-        )
+
+    return cached(metadata, num_episodes, generate)

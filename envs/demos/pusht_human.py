@@ -1,0 +1,126 @@
+"""The public human demonstrations of Push-T (Chi et al. 2023; MIT licence), and files like them.
+
+206 episodes, 25,650 steps. Whatever file they come in, they are known by a checksum of their states,
+actions and episode ends; recorded demonstrations with another content are a user's own.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from envs.demos import npz, zarr
+from envs.demos.cache import cache_dir
+from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.pusht.geometry import keypoints
+
+URL = "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip"
+SHA256 = "6ba0039f48c3436e567e9836ad1db58d3e26b9fc01ae989b43f85c81c489f90e"  # of digest()
+
+KEYPOINT_TOLERANCE = 1e-3  # px; the public float32 keypoints differ from ours by 2e-5
+
+
+def load(path: Path | None) -> Demonstrations:
+    """The demonstrations in a file, or the public ones: imported before, or downloaded now.
+
+    Raises:
+        FileNotFoundError: If there is nothing at the path.
+        ConnectionError: If the download fails.
+        ImportError: If a package of the extra `human` is needed and missing.
+        ValueError: If the file is damaged or of another task.
+    """
+    if path is not None:
+        return read(path)
+    imported = imported_path()
+    if not imported.exists():
+        npz.write(_download(), imported)
+    return read(imported)
+
+
+def imported_path() -> Path:
+    """Where the public demonstrations are kept once imported or downloaded."""
+    return cache_dir() / "pusht-human.npz"
+
+
+def read(path: Path) -> Demonstrations:
+    """Read recorded Push-T demonstrations, NPZ or zarr, and hold them against the task.
+
+    Raises:
+        ValueError: If they are of another task or another block, or damaged.
+    """
+    metadata = Metadata("pusht", "import", path.name, None)
+    reader = npz.read if path.suffix == ".npz" else zarr.read
+    demonstrations = reader(path, metadata)
+    check(demonstrations, path)
+    if digest(demonstrations) == SHA256:
+        metadata = Metadata("pusht", "human", "pusht_cchi_v7", None)
+        return replace(demonstrations, metadata=metadata)
+    return demonstrations
+
+
+def digest(demonstrations: Demonstrations) -> str:
+    """SHA-256 of states and actions (little-endian float64) and episode ends (int64)."""
+    total = hashlib.sha256()
+    total.update(demonstrations.states.astype("<f8").tobytes())
+    total.update(demonstrations.actions.astype("<f8").tobytes())
+    total.update(demonstrations.episode_ends.astype("<i8").tobytes())
+    return total.hexdigest()
+
+
+def check(demonstrations: Demonstrations, path: Path) -> None:
+    """Hold demonstrations against Push-T: the arrays' widths, keypoints against states.
+
+    Keypoints are compared where the block rests until the next row. In the public data those of a
+    moving block are of the pose one physics step later than the state: up to 2 px away.
+
+    Raises:
+        ValueError: If they are of another task or another block.
+    """
+    widths = demonstrations.states.shape[1], demonstrations.actions.shape[1]
+    if widths != (5, 2):
+        raise ValueError(
+            f"{path}: states have {widths[0]} numbers and actions {widths[1]}; Push-T has 5 "
+            "(agent x, y, block x, y, angle) and 2 (target x, y)"
+        )
+    recorded = demonstrations.observations.get("keypoint")
+    if recorded is None:
+        return
+    if recorded.shape[1:] != (9, 2):
+        raise ValueError(f"{path}: keypoints have shape {recorded.shape}; give (steps, 9, 2)")
+    block = demonstrations.states[:, 2:]
+    resting = np.flatnonzero((block[1:] == block[:-1]).all(axis=1))
+    error = np.abs(recorded - keypoints(demonstrations.states)).max(axis=(1, 2))[resting]
+    if error.max(initial=0.0) > KEYPOINT_TOLERANCE:
+        raise ValueError(
+            f"{path}: the keypoints of row {resting[error.argmax()]} are {error.max():.3g} px from "
+            f"those of its state, more than {KEYPOINT_TOLERANCE} px; this is another block"
+        )
+
+
+def _download() -> Demonstrations:
+    """Fetch the published ZIP file and take the demonstrations out of it."""
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError(
+            "downloading the human demonstrations needs the pooch package; install it by "
+            "pip install 'dpbench[human]'"
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            # Checked by content below: what is pinned is the data, not how they were packed.
+            file = pooch.retrieve(URL, None, "pusht.zip", folder, progressbar=True)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"the human demonstrations could not be downloaded from {URL} ({error}); fetch the "
+                "file by other means and pass its path (DATA_PATH=, --data-path or demos import)"
+            ) from error
+        demonstrations = read(Path(file))
+    if demonstrations.metadata.source != "human":
+        raise ValueError(
+            f"what {URL} gave has the checksum {digest(demonstrations)}, not {SHA256}; it is not "
+            "the data that were published with the paper"
+        )
+    return demonstrations
