@@ -146,27 +146,23 @@ def training_figure(history: pd.DataFrame) -> Figure:
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
-    """Write a figure as PNG and SVG, with the data behind it as CSV."""
-    csv = data.to_csv(index=False, float_format="%.6g")
-    return [
-        write_whole(folder / f"{stem}.png", _render(figure, "png")),
-        write_whole(folder / f"{stem}.svg", svg(figure)),
-        write_whole(folder / f"{stem}.csv", csv),
+    """Write a figure as PNG and SVG and the data behind it as CSV, in this order.
+
+    Equal figures give equal files.
+    """
+    pictures = [
+        write_whole(folder / f"{stem}.{kind}", _render(figure, kind)) for kind in ("png", "svg")
     ]
-
-
-def svg(figure: Figure) -> bytes:
-    """Render a figure as SVG, the same bytes each time."""
-    return _render(figure, "svg")
+    csv = data.to_csv(index=False, float_format="%.6g")
+    return [*pictures, write_whole(folder / f"{stem}.csv", csv)]
 
 
 def _render(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     # Without a fixed salt and date every drawing would differ in its ids and its time.
     with matplotlib.rc_context({"svg.hashsalt": "dpbench"}):
-        figure.savefig(
-            buffer, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
-        )
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
     return buffer.getvalue()
 
 

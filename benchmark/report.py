@@ -11,10 +11,9 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
-from matplotlib.figure import Figure
 
 from benchmark.files import write_whole
-from benchmark.plots import results_figure, save_figure, svg, training_figure
+from benchmark.plots import results_figure, save_figure, training_figure
 from benchmark.published import published_table
 from benchmark.tables import (
     SETTINGS,
@@ -153,12 +152,11 @@ def _summary(results: pd.DataFrame) -> list[str]:
 
 
 def _results_picture(results: pd.DataFrame, out_dir: Path) -> Picture:
-    figure = results_figure(results)
-    save_figure(figure, results, out_dir, "results")
+    _, drawing, _ = save_figure(results_figure(results), results, out_dir, "results")
     count = int((results["role"] == "method").sum())
     return Picture(
         "results",
-        _data_uri(figure),
+        _data_uri(drawing),
         f"Dot plot of the mean score and the success rate of {count} policies with their "
         "intervals, against the ceiling and the floor. The table above holds its numbers.",
         "Mean score and success rate on the test seeds with 95 % intervals.",
@@ -167,12 +165,11 @@ def _results_picture(results: pd.DataFrame, out_dir: Path) -> Picture:
 
 
 def _training_picture(history: pd.DataFrame, out_dir: Path) -> Picture:
-    figure = training_figure(history)
-    save_figure(figure, history, out_dir, "training")
+    _, drawing, _ = save_figure(training_figure(history), history, out_dir, "training")
     methods = sorted(set(history["method"]))
     return Picture(
         "training",
-        _data_uri(figure),
+        _data_uri(drawing),
         f"Line plots of training loss, action error and validation score against updates, for "
         f"{', '.join(methods)}. training.csv holds its numbers.",
         "Training of every method, a line a training seed. Losses of different methods measure "
@@ -181,8 +178,8 @@ def _training_picture(history: pd.DataFrame, out_dir: Path) -> Picture:
     )
 
 
-def _data_uri(figure: Figure) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(figure)).decode()
+def _data_uri(drawing: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.read_bytes()).decode()
 
 
 def _strips(headline: pd.DataFrame, results: pd.DataFrame) -> list[Strip]:

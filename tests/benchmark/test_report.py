@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import benchmark.report
 from benchmark.report import write_report
@@ -162,10 +163,10 @@ def test_a_failure_on_the_way_leaves_the_old_page(
 ) -> None:
     old = shutil.copy(report, tmp_path / "report.html").read_bytes()
 
-    def broken(figure: object) -> bytes:
+    def broken(history: pd.DataFrame) -> Figure:
         raise OSError("disk gone")
 
-    monkeypatch.setattr(benchmark.report, "svg", broken)
+    monkeypatch.setattr(benchmark.report, "training_figure", broken)
     with pytest.raises(OSError, match="disk gone"):
         write_report(pusht_episodes, pusht_history, tmp_path, COMMANDS, MACHINE)
     assert (tmp_path / "report.html").read_bytes() == old
