@@ -15,25 +15,32 @@ def cache_dir() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "dpbench"
 
 
+def cache_path(metadata: Metadata, num_episodes: int) -> Path:
+    """The file of demonstrations in the cache: task, source, version, seed, number of episodes."""
+    return cache_dir() / f"{_prefix(metadata)}seed{metadata.seed}-{num_episodes}.npz"
+
+
+def _prefix(metadata: Metadata) -> str:
+    return f"{metadata.task}-{metadata.source}-{metadata.version}-"
+
+
 def cached(
     metadata: Metadata, num_episodes: int, make: Callable[[], Demonstrations]
 ) -> Demonstrations:
     """Demonstrations from the cache, or made now and put there.
 
-    The file's name carries task, source, version, seed and number of episodes. Files of another
-    version are removed: nobody can tell any more what made them. A file is written whole or not at
-    all, so an interruption leaves nothing and two processes at once write the same file twice.
+    Files of another version are removed: nobody can tell any more what made them. A file is written
+    whole or not at all, so an interruption leaves nothing, and two processes at once write the same
+    file twice.
 
     Args:
         metadata: What the demonstrations are; a change of its version makes them anew.
         num_episodes: How many episodes.
         make: Makes them.
     """
-    kind = f"{metadata.task}-{metadata.source}-"
-    version = f"{kind}{metadata.version}-"
-    path = cache_dir() / f"{version}seed{metadata.seed}-{num_episodes}.npz"
-    for other in path.parent.glob(f"{kind}*.npz"):
-        if not other.name.startswith(version):
+    path = cache_path(metadata, num_episodes)
+    for other in path.parent.glob(f"{metadata.task}-{metadata.source}-*.npz"):
+        if not other.name.startswith(_prefix(metadata)):
             other.unlink(missing_ok=True)
     if path.exists():
         try:

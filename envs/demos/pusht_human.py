@@ -1,7 +1,7 @@
 """The public human demonstrations of Push-T (Chi et al. 2023; MIT licence), and files like them.
 
-206 episodes, 25,650 steps. Whatever file they come in, they are known by a checksum of their states,
-actions and episode ends; recorded demonstrations with another content are a user's own.
+206 episodes, 25,650 steps. Whatever file they come in, they are known by a checksum of their
+states, actions and episode ends; recorded demonstrations with another content are a user's own.
 """
 
 import hashlib

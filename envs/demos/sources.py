@@ -16,7 +16,6 @@ from envs.pusht.observations import ObsType, observe
 Source = Literal["scripted", "human"]
 
 NUM_SCRIPTED = 200
-PUSHT_ENVIRONMENT = "PushT-v1"  # part of the cache's file name
 
 
 def load_pusht(
@@ -42,40 +41,44 @@ def load_pusht(
         ValueError: If a file is damaged, more episodes are asked for than there are, or a path is
             given for the scripted source.
     """
-    if source == "human":
-        demonstrations = pusht_human.load(path)
-    elif path is not None:
-        raise ValueError(f"{path} was given, but scripted demonstrations are in no file of yours")
-    else:
-        demonstrations = scripted_pusht(max(num_episodes or 0, NUM_SCRIPTED))
+    demonstrations = recorded_pusht(source, path, max(num_episodes or 0, NUM_SCRIPTED))
     if num_episodes is not None:
         demonstrations = demonstrations.choose(num_episodes, seed)
     return replace(demonstrations, observations=observe(demonstrations.states, obs_type))
 
 
-def scripted_pusht(num_episodes: int = NUM_SCRIPTED, seed: int = 0) -> Demonstrations:
-    """The scripted demonstrations, generated on first use with a progress bar and then cached.
+def recorded_pusht(
+    source: Source, path: Path | None = None, num_scripted: int = NUM_SCRIPTED
+) -> Demonstrations:
+    """Push-T demonstrations as they were recorded, with their `keypoint` and `n_contacts`.
 
-    Args:
-        num_episodes: How many.
-        seed: Of the first episode; episode i has seed + i. Test seeds start at 100000.
+    Raises:
+        ValueError: If a path is given for the scripted source, or the file is damaged.
     """
-    version = f"v{pusht_scripted.VERSION}-{PUSHT_ENVIRONMENT}"
-    metadata = Metadata("pusht", "scripted", version, seed)
+    if source == "human":
+        return pusht_human.load(path)
+    if path is not None:
+        raise ValueError(f"{path} given, but scripted demonstrations come from no file: drop it")
+    return cached(scripted_metadata(), num_scripted, lambda: _generate(num_scripted))
 
-    def generate() -> Demonstrations:
-        seeds = tqdm(range(seed, seed + num_episodes), "scripted demonstrations", unit="episode")
-        episodes = [pusht_scripted.demonstrate(episode) for episode in seeds]
-        states = np.concatenate([episode.states for episode in episodes])
-        return Demonstrations(
-            states=states,
-            actions=np.concatenate([episode.actions for episode in episodes]),
-            episode_ends=np.cumsum([len(episode.actions) for episode in episodes], dtype=np.int64),
-            observations={
-                "keypoint": keypoints(states),
-                "n_contacts": np.concatenate([episode.contacts for episode in episodes])[:, None],
-            },
-            metadata=metadata,
-        )
 
-    return cached(metadata, num_episodes, generate)
+def scripted_metadata() -> Metadata:
+    """Of the scripted demonstrations: a version of demonstrator and environment, the first seed."""
+    return Metadata("pusht", "scripted", f"v{pusht_scripted.VERSION}-PushT-v1", seed=0)
+
+
+def _generate(num_episodes: int) -> Demonstrations:
+    """Let the demonstrator solve seeds 0 to num_episodes - 1; test seeds start at 100000."""
+    seeds = tqdm(range(num_episodes), "scripted demonstrations", unit="episode")
+    episodes = [pusht_scripted.demonstrate(seed) for seed in seeds]
+    states = np.concatenate([episode.states for episode in episodes])
+    return Demonstrations(
+        states=states,
+        actions=np.concatenate([episode.actions for episode in episodes]),
+        episode_ends=np.cumsum([len(episode.actions) for episode in episodes], dtype=np.int64),
+        observations={
+            "keypoint": keypoints(states),
+            "n_contacts": np.concatenate([episode.contacts for episode in episodes])[:, None],
+        },
+        metadata=scripted_metadata(),
+    )
