@@ -93,6 +93,7 @@ def rollout(
     seeds: Sequence[int],
     config: EvalConfig,
     progress: Progress | None = None,
+    options: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Play one episode for each seed.
 
@@ -102,6 +103,7 @@ def rollout(
         seeds: Seed of each episode.
         config: Action horizon and latency.
         progress: Called after every step of all environments.
+        options: For the environments' reset, such as given states.
 
     Returns:
         A row an episode: seed, is_success, score (largest reward), max_coverage, final_coverage
@@ -118,7 +120,7 @@ def rollout(
             f"prediction of {first + config.action_horizon} actions; this policy predicts "
             f"{policy.pred_horizon}"
         )
-    obs, info = env.reset(seed=list(seeds))  # type: ignore[arg-type]
+    obs, info = env.reset(seed=list(seeds), options=options)  # type: ignore[arg-type]
     record = _Record(len(seeds), info)
     memory = policy.obs_horizon + config.latency
     frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)

@@ -1,0 +1,115 @@
+"""The command line: `python -m benchmark COMMAND`, or `dpbench COMMAND`.
+
+Exit code 0: all done; 1: some cells failed, named with the cause; 2: wrong usage; 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmark.errors import UsageError
+from benchmark.presets import PRESETS
+from benchmark.store import default_store
+from benchmark.sweep import SweepConfig, show_plan, sweep
+from benchmark.tasks import tasks
+from envs.control import Control
+from envs.demos.sources import Source
+
+
+def list_command() -> None:
+    """List tasks, methods and presets."""
+    print("tasks (TASK=)")
+    for task in tasks().values():
+        observations = ", ".join(task.obs_types)
+        print(f"  {task.name:10} {task.env_id}; observations: {observations}")
+    print("methods by preset (PRESET=, METHODS=)")
+    for preset, methods in PRESETS.items():
+        print(f"  {preset:10} {', '.join(methods)}")
+
+
+def sweep_command(config: SweepConfig, dry_run: bool = False) -> int:
+    """Train and evaluate methods, print the table after each cell, write the report.
+
+    Args:
+        config: Which cells.
+        dry_run: Print the cells and which are done; run nothing.
+    """
+    if dry_run:
+        show_plan(config, default_store())
+        return 0
+    return 0 if sweep(config, default_store(), [_command()]) else 1
+
+
+def run_command(
+    task: tyro.conf.Positional[str],
+    method: tyro.conf.Positional[str],
+    preset: str = "quick",
+    control: Control = "position",
+    seed: int = 42,
+    data: Source = "scripted",
+    data_path: Path | None = None,
+    set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
+) -> int:
+    """Train and evaluate one method; what is done already is not done again.
+
+    Args:
+        task: Name of the task.
+        method: Name of the method.
+        preset: smoke, quick, laptop or paper.
+        control: What an action means.
+        seed: Training seed.
+        data: scripted or human demonstrations.
+        data_path: File of human demonstrations.
+        set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
+    """
+    config = SweepConfig(
+        task, preset, (method,), (control,), (seed,), data=data, data_path=data_path, set=set
+    )
+    return 0 if sweep(config, default_store(), [_command()]) else 1
+
+
+def report_command(config: SweepConfig) -> int:
+    """Write the report of what has been run already; train and evaluate nothing.
+
+    Args:
+        config: Which cells.
+    """
+    return 0 if sweep(config, default_store(), [_command()], only_done=True) else 1
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": list_command,
+    "run": run_command,
+    "sweep": sweep_command,
+    "report": report_command,
+}
+
+
+def _command() -> str:
+    """The command as it was given, for the report."""
+    return " ".join(["python -m benchmark", *sys.argv[1:]])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="python -m benchmark",
+            description="dpbench: visuomotor imitation policies compared.",
+            args=given,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
+    except KeyboardInterrupt:
+        print("\nInterrupted; the same command continues where it stopped.", file=sys.stderr)
+        return 130
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return int(result or 0)

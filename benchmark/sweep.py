@@ -1,0 +1,174 @@
+"""Many cells into one table: what is not on disk yet is run, then everything is reported."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmark.config import Cell, override
+from benchmark.errors import UsageError, usage_errors
+from benchmark.files import write_whole
+from benchmark.presets import PRESETS, evaluation, make_cell, settings
+from benchmark.references import demonstrator, hold_still
+from benchmark.report import write_report
+from benchmark.run import best_device, run_cell
+from benchmark.store import Run
+from benchmark.tables import present, results_table
+from benchmark.tasks import get_task
+from envs.control import CONTROLS, Control
+from envs.demos.demonstrations import Demonstrations
+from envs.demos.sources import Source
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Which cells are compared."""
+
+    task: str = "pusht"
+    """Name of the task."""
+    preset: str = "quick"
+    """smoke, quick, laptop or paper."""
+    methods: tuple[str, ...] = ()
+    """Names of methods; none means all that the preset has."""
+    control: tuple[Control, ...] = CONTROLS
+    """Control modes."""
+    seeds: tuple[int, ...] = (42,)
+    """Training seeds."""
+    data: Source = "scripted"
+    """Source of the demonstrations."""
+    data_path: Path | None = None
+    """File of human demonstrations."""
+    num_demonstrations: int | None = None
+    """Episodes to train on, drawn from all; None takes all."""
+    obs_type: str | None = None
+    """What policies observe; None takes the task's default."""
+    set: tuple[str, ...] = ()
+    """Changed settings, such as train.updates=500 or agent.channels=[64,128]."""
+    out: Path | None = None
+    """Folder of the report; None takes one in the run store."""
+
+
+def load_demonstrations(config: SweepConfig) -> Demonstrations:
+    """The demonstrations that all cells of a sweep are trained on."""
+    task = get_task(config.task)
+    obs_type = config.obs_type or task.obs_types[0]
+    if obs_type not in task.obs_types:
+        raise ValueError(
+            f"{task.name} has no obs_type {obs_type!r}; allowed: {', '.join(task.obs_types)}"
+        )
+    return task.load(config.data, obs_type, config.data_path, config.num_demonstrations, 0)
+
+
+def prepare(config: SweepConfig) -> tuple[Demonstrations, list[Cell]]:
+    """The demonstrations and the cells of a sweep.
+
+    Raises:
+        UsageError: If a task, method, preset, setting or file does not exist.
+    """
+    with usage_errors():
+        for method in config.methods:  # before demonstrations are generated
+            settings(config.preset, method)
+        demos = load_demonstrations(config)
+        return demos, plan(config, demos)
+
+
+def plan(config: SweepConfig, demos: Demonstrations) -> list[Cell]:
+    """The cells of a sweep, position control first."""
+    if config.preset not in PRESETS:
+        raise ValueError(f"no preset {config.preset!r}; presets: {', '.join(PRESETS)}")
+    changes = {}
+    for change in config.set:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set {change!r}: write NAME=VALUE, such as train.updates=500")
+        changes[key] = value
+    obs_type = config.obs_type or get_task(config.task).obs_types[0]
+    return [
+        override(make_cell(config.preset, method, control, seed, obs_type, demos), changes)
+        for seed in config.seeds
+        for control in config.control
+        for method in config.methods or tuple(PRESETS[config.preset])
+    ]
+
+
+def sweep(
+    config: SweepConfig, store: Path, commands: Sequence[str], only_done: bool = False
+) -> bool:
+    """Run every cell of a sweep that is not done yet; print the table after each.
+
+    A cell that fails is named with its cause, its traceback kept in its folder, and the others go
+    on. With `only_done` nothing is run: what is done already is reported.
+
+    Returns:
+        Whether all cells succeeded.
+    """
+    demos, cells = prepare(config)
+    if only_done:
+        cells = [cell for cell in cells if state(cell, store) == "done"]
+        if not cells:
+            raise UsageError("none of these cells is done yet; make bench runs them")
+    device = best_device()
+    reference = evaluation(config.preset, cells[0].method)
+    frames = [demonstrator(cells[0], demos), hold_still(cells[0], reference)]
+    print(
+        f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
+        f"demonstrations, {len(cells)} cells, on {device}"
+    )
+    histories, failures = [], []
+    for number, cell in enumerate(cells, 1):
+        print(f"\n[{number}/{len(cells)}] {cell.id}", flush=True)
+        try:
+            frames.append(
+                run_cell(cell, evaluation(cell.preset, cell.method), demos, store, device)
+            )
+        except Exception as error:
+            write_whole(Run(cell, store).folder / "error.txt", traceback.format_exc())
+            failures.append((cell, error))
+            print(f"  failed: {type(error).__name__}: {error}")
+            continue
+        histories.append(Run(cell, store).history())
+        print(present(results_table(pd.concat(frames, ignore_index=True))).text(), flush=True)
+    if histories:
+        out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
+        episodes = pd.concat(frames, ignore_index=True)
+        page = write_report(episodes, pd.concat(histories), out, commands, machine(device))
+        print(f"\nReport: {page}")
+    for cell, cause in failures:
+        print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
+    return not failures
+
+
+def show_plan(config: SweepConfig, store: Path) -> None:
+    """Print the cells of a sweep and which of them are done."""
+    for cell in prepare(config)[1]:
+        print(f"{state(cell, store):8} {cell.id}  {cell.train.updates} updates")
+
+
+def state(cell: Cell, store: Path) -> str:
+    """How far a cell is: to do, begun, trained or done."""
+    run = Run(cell, store)
+    if run.is_trained:
+        config = evaluation(cell.preset, cell.method)
+        return "done" if run.evaluation_path(config).is_file() else "trained"
+    return "begun" if run.state_path.is_file() else "to do"
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What a report says of the machine and the versions, without naming the machine."""
+    accelerator = torch.cuda.get_device_name() if device.type == "cuda" else "none"
+    packages = ("dpbench", "torch", "numpy", "gymnasium", "pymunk")
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "accelerator": accelerator,
+        "system": platform.system(),
+        "Python": platform.python_version(),
+    } | {name: version(name) for name in packages}
