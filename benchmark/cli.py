@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from benchmark.errors import UsageError
+from benchmark.demos_cli import generate, import_file, inspect, list_demonstrations
+from benchmark.errors import UsageError, usage_errors
 from benchmark.presets import PRESETS
+from benchmark.search import search
 from benchmark.store import default_store
 from benchmark.sweep import SweepConfig, show_plan, sweep
 from benchmark.tasks import tasks
@@ -82,12 +84,70 @@ def report_command(config: SweepConfig) -> int:
     return 0 if sweep(config, default_store(), [_command()], only_done=True) else 1
 
 
+def import_command(
+    task: tyro.conf.Positional[str],
+    path: Annotated[Path, tyro.conf.arg(name="from")],
+    to: Path | None = None,
+) -> None:
+    """Check a file of recorded demonstrations and keep it as a compressed NPZ.
+
+    Args:
+        task: Name of the task.
+        path: NPZ, zarr folder or ZIP of one.
+        to: Where to; None for where DATA=human finds the public demonstrations.
+    """
+    import_file(task, path, to)
+
+
+def search_command(
+    task: tyro.conf.Positional[str],
+    method: tyro.conf.Positional[str],
+    candidates: tyro.conf.Positional[tuple[str, ...]],
+    preset: str = "quick",
+    control: Control = "position",
+    seed: int = 42,
+    data: Source = "scripted",
+    data_path: Path | None = None,
+    episodes: int = 50,
+    out: Path = Path("results/search"),
+) -> None:
+    """Compare settings of one method on validation seeds; test seeds are not touched.
+
+    Args:
+        task: Name of the task.
+        method: Name of the method.
+        candidates: Changed settings of each candidate, such as
+            "train.batch_size=64 train.updates=8000"; "" is the preset as it is.
+        preset: The settings that candidates change.
+        control: What an action means.
+        seed: Training seed.
+        data: scripted or human demonstrations.
+        data_path: File of human demonstrations.
+        episodes: Validation episodes of each candidate.
+        out: Folder of the log.
+    """
+    config = SweepConfig(
+        task, preset, (method,), (control,), (seed,), data=data, data_path=data_path
+    )
+    search(config, candidates, episodes, out, default_store())
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_command,
     "run": run_command,
     "sweep": sweep_command,
     "report": report_command,
+    "search": search_command,
 }
+DEMOS_COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": list_demonstrations,
+    "generate": generate,
+    "inspect": inspect,
+    "import": import_command,
+}
+ABOUT = f"""dpbench: visuomotor imitation policies compared.
+
+Demonstrations: python -m benchmark demos {{{",".join(DEMOS_COMMANDS)}}}"""
 
 
 def _command() -> str:
@@ -95,17 +155,29 @@ def _command() -> str:
     return " ".join(["python -m benchmark", *sys.argv[1:]])
 
 
+def _dispatch(
+    commands: dict[str, Callable[..., Any]], program: str, description: str, given: list[str]
+) -> Any:
+    return tyro.extras.subcommand_cli_from_dict(
+        commands,
+        prog=program,
+        description=description,
+        args=given,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="python -m benchmark",
-            description="dpbench: visuomotor imitation policies compared.",
-            args=given,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
+        if given[:1] == ["demos"]:
+            with usage_errors():
+                result = _dispatch(
+                    DEMOS_COMMANDS, "python -m benchmark demos", "Demonstrations.", given[1:]
+                )
+        else:
+            result = _dispatch(COMMANDS, "python -m benchmark", ABOUT, given)
     except KeyboardInterrupt:
         print("\nInterrupted; the same command continues where it stopped.", file=sys.stderr)
         return 130

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from tyro.conf import Positional
 
 from benchmark.files import write_whole
 from benchmark.text_table import Table
@@ -23,8 +24,12 @@ _SHOWN = 12  # episodes in a figure
 _OUTLINE_EVERY = 12  # steps between the blocks drawn
 
 
-def list_demonstrations(task: str | None = None) -> None:
-    """Print which demonstrations there are, and how to get those that are not there."""
+def list_demonstrations(task: Positional[str | None] = None) -> None:
+    """Print which demonstrations there are, and how to get those that are not there.
+
+    Args:
+        task: Name of the task; none lists all.
+    """
     if task is not None:
         _check_task(task)
     sources = (
@@ -43,8 +48,12 @@ def list_demonstrations(task: str | None = None) -> None:
     print(Table("Demonstrations", head, tuple(rows), "llrrll").text())
 
 
-def generate(task: str) -> None:
-    """Generate the scripted demonstrations of a task unless they are there, and say where."""
+def generate(task: Positional[str]) -> None:
+    """Generate the scripted demonstrations of a task unless they are there, and say where.
+
+    Args:
+        task: Name of the task.
+    """
     _check_task(task)
     found = recorded_pusht("scripted")
     path = cache_path(found.metadata, NUM_SCRIPTED)
@@ -52,7 +61,10 @@ def generate(task: str) -> None:
 
 
 def inspect(
-    task: str, source: Source = "scripted", path: Path | None = None, figure: Path | None = None
+    task: Positional[str],
+    source: Source = "scripted",
+    path: Path | None = None,
+    figure: Path | None = None,
 ) -> None:
     """Print what demonstrations hold and what they achieve when replayed.
 
