@@ -37,7 +37,7 @@ DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
 _REFERENCE_STYLES = {"ceiling": ("#555555", "--"), "floor": ("#555555", ":")}
 _PANELS = (
     ("loss", "training loss"),
-    ("action_error", "action error"),
+    ("action_error", "action error\n(units of the action)"),
     ("validation_score", "validation score"),
 )
 

@@ -16,6 +16,7 @@ from benchmark.files import write_whole
 from benchmark.plots import results_figure, save_figure, training_figure
 from benchmark.published import published_table
 from benchmark.tables import (
+    REFERENCES,
     SETTINGS,
     headline_episodes,
     paired_table,
@@ -103,35 +104,33 @@ def write_report(
     episodes.to_parquet(buffer, index=False)
     write_whole(out_dir / "episodes.parquet", buffer.getvalue())
     headline = headline_episodes(episodes)
-    page = (
-        _environment()
-        .get_template("report.html.jinja")
-        .render(
-            tasks=" and ".join(sorted(set(results["task"]))),
-            summary=_summary(results),
-            table=table,
-            paired=paired_table(episodes, results),
-            published=published_table(results),
-            pictures=pictures,
-            strips=_strips(headline, results),
-            first_seed=int(headline["seed"].min()),
-            last_seed=int(headline["seed"].max()),
-            is_pusht="pusht" in set(results["task"]),
-            commands=list(commands),
-            machine=dict(machine),
-        )
+    seeds = headline["seed"][headline["method"].map(REFERENCES) != "ceiling"]
+    page = _template().render(
+        tasks=" and ".join(sorted(set(results["task"]))),
+        summary=_summary(results),
+        table=table,
+        paired=paired_table(episodes, results),
+        published=published_table(results),
+        pictures=pictures,
+        strips=_strips(headline, results),
+        first_seed=int(seeds.min()),
+        last_seed=int(seeds.max()),
+        is_pusht="pusht" in set(results["task"]),
+        commands=list(commands),
+        machine=dict(machine),
     )
     return write_whole(out_dir / "report.html", page)
 
 
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template("report.html.jinja")
 
 
 def _summary(results: pd.DataFrame) -> list[str]:
@@ -183,12 +182,15 @@ def _data_uri(drawing: Path) -> str:
 
 
 def _strips(headline: pd.DataFrame, results: pd.DataFrame) -> list[Strip]:
-    """List the outcomes of every training run, in the order of the results."""
+    """List the outcomes of every training run, in the order of the results.
+
+    The ceiling is left out: its episodes start from states of their own.
+    """
     by = list(SETTINGS)
     groups = dict(iter(headline.groupby(by, dropna=False)))
     shown = settings_shown(results)
     strips = []
-    for row in results.to_dict("records"):
+    for row in results[results["role"] != "ceiling"].to_dict("records"):
         reference = row["role"] != "method"
         name = str(row["method"]) if reference else policy_name(row, ["control", *shown])
         for train_seed, run in groups[tuple(row[key] for key in by)].groupby("train_seed"):

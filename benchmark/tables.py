@@ -25,6 +25,7 @@ SETTINGS = (
     "control",
 )
 ROLES = ("ceiling", "method", "floor")
+# The demonstrations themselves, from their own initial states, and a policy that never moves.
 REFERENCES = {"demonstrator": "ceiling", "hold-still": "floor"}
 
 # Settings that belong to a method rather than to a table: they are shown only where one method was
@@ -297,6 +298,8 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         notes += [
             "One training seed: the interval leaves out how much another training run would differ."
         ]
+    if (results["role"] == "ceiling").any():
+        notes += ["The ceiling is the demonstrations themselves, from their own initial states."]
     best = results[results["best_score"].notna()]
     if not best.empty:
         splits = " or ".join(sorted(set(best["best_split"])))

@@ -75,7 +75,12 @@ def pusht_episodes(make_episodes: EpisodesMaker) -> pd.DataFrame:
             raw = mean - loss + difficulty + rng.gumbel(0.08, 0.12, (3, 50)) * -1 + 0.16
             frames.append(make_episodes(method, np.clip(raw, 0, 1), control=control))
     ceiling = make_episodes(
-        "demonstrator", np.ones((1, 50)), train_seeds=[-1], updates=0, inference_steps=0
+        "demonstrator",
+        np.ones((1, 200)),
+        train_seeds=[-1],
+        seed=np.arange(200),  # demonstrations have initial states of their own
+        updates=0,
+        inference_steps=0,
     )
     floor = make_episodes(
         "hold-still",

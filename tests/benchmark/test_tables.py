@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmark.stats import wilson
-from benchmark.tables import present, results_table
+from benchmark.tables import paired_table, present, results_table
 from benchmark.text_table import Table
 
 EpisodesMaker = Callable[..., pd.DataFrame]
@@ -155,6 +155,63 @@ def test_the_notes_say_what_the_ranges_are_and_what_they_leave_out(
     three = " ".join(present(results_table(make_episodes("ibc", np.ones((3, 4)) / 2))).notes)
     assert "bootstrap over 3 training seeds and their episodes" in three
     assert "One training seed" not in three
+
+
+def test_the_best_method_heads_a_paired_comparison_of_all_others(
+    pusht_episodes: pd.DataFrame, pusht_results: pd.DataFrame
+) -> None:
+    table = paired_table(pusht_episodes, pusht_results)
+    assert table is not None
+    assert "diffusion-unet, position" in table.caption
+    verdicts = {row[0]: row[-1] for row in table.rows}
+    assert len(verdicts) == 9
+    assert verdicts["diffusion-transformer, position"] == "undecided"
+    assert verdicts["lstm-gmm, velocity"] == "worse"
+
+
+def test_a_paired_comparison_shows_the_differences_of_equal_pairs(
+    make_episodes: EpisodesMaker,
+) -> None:
+    best = make_episodes("ibc", [[1.0, 0.9, 1.0, 0.9]])
+    other = make_episodes("bet", [[0.8, 0.7, 0.8, 0.7]])
+    episodes = pd.concat([best, other])
+    table = paired_table(episodes, results_table(episodes))
+    assert table is not None
+    name, score, success, better, pairs, verdict = table.rows[0]
+    assert name == "bet, position"
+    assert score == "-0.200 [-0.200, -0.200]"
+    assert success.startswith("-50 [-100, ")
+    assert (better, pairs, verdict) == ("0.000 [0.00, 0.00]", "4", "worse")
+
+
+def test_methods_are_compared_within_their_preset_only(make_episodes: EpisodesMaker) -> None:
+    episodes = pd.concat(
+        [
+            make_episodes(method, [[score, score - 0.1]], preset=preset)
+            for method, score, preset in (
+                ("ibc", 0.9, "laptop"),
+                ("bet", 0.8, "laptop"),
+                ("ibc", 0.7, "quick"),
+                ("bet", 0.6, "quick"),
+            )
+        ]
+    )
+    table = paired_table(episodes, results_table(episodes))
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [
+        ("bet, position, laptop", "ibc, position, laptop"),
+        ("bet, position, quick", "ibc, position, quick"),
+    ]
+
+
+def test_nothing_is_compared_where_no_training_seed_is_shared(
+    make_episodes: EpisodesMaker,
+) -> None:
+    one = make_episodes("ibc", [[0.9, 0.8]], [42])
+    other = make_episodes("bet", [[0.9, 0.8]], [43])
+    assert paired_table(one, results_table(one)) is None
+    both = pd.concat([one, other])
+    assert paired_table(both, results_table(both)) is None
 
 
 def test_the_whole_benchmark_fits_a_terminal_of_120_columns(pusht_episodes: pd.DataFrame) -> None:
