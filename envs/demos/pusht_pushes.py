@@ -39,9 +39,8 @@ CONTACTS = np.array([p for points, _ in _FACES for p in points], dtype=np.float6
 NORMALS = np.array([n for points, n in _FACES for _ in points], dtype=np.float64)  # (C, 2)
 
 # The plan minimises px of travel; these turn everything else into px.
-_PLAN_DEPTH = 3  # pushes ahead
+_PLAN_DEPTH = 2  # pushes ahead
 _BEAM = 40  # plans kept at each depth
-_SHARES = np.array([1.0, 0.5])  # of the best distance of a push: whole, or half to leave room
 _PUSH_PRICE = 2.0  # a push is driven at half the speed of travel
 _TURN_PRICE = 60.0  # of braking, turning and starting again for a push
 _ERROR_PRICE = 80.0  # for each px of what is left: above what a push costs, or it pecks for ever
@@ -162,8 +161,8 @@ def plan(pose: Array, agent: Array) -> Push:
     first: NDArray[np.int64] | None = None
     best_price, best = np.inf, None
     for depth in range(_PLAN_DEPTH):
-        reach = _best_distances(poses)[:, :, None] * _SHARES  # (P, C, shares)
-        parent, contact, _ = (index.ravel() for index in np.indices(reach.shape))
+        reach = _best_distances(poses)  # (P, C)
+        parent, contact = (index.ravel() for index in np.indices(reach.shape))
         distance = reach.ravel()
         after = pushed(poses[parent], contact, distance)
         allowed = (distance > _MIN_DISTANCE) & _within_walls(poses[parent], after, contact)

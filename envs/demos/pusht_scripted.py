@@ -22,14 +22,16 @@ from envs.pusht.physics import PushTPhysics, initial_state
 
 Array = NDArray[np.float64]
 
-VERSION = 1  # raised when a change here or in what it imports changes an episode
+VERSION = 2  # raised when a change here or in what it imports changes an episode
 MAX_STEPS = 300  # the task's limit
 
 _LEAD_TRAVEL = 30.0  # px between agent and set-point: 12 px a step
-_LEAD_PUSH = 15.0  # 6 px a step
+_LEAD_PUSH = 20.0  # 8 px a step
 _LEAD_REST, _LEAD_GAIN = 12.0, 2.0  # px, steps: lead of an agent at rest, and growth with its speed
 _SLOW_DOWN = 20.0  # px before the contact at which the agent has slowed to pushing speed
-_ARRIVED, _ARRIVED_LAST = 4, 1  # px before the end of a push at which it counts as made
+_FOLLOW_THROUGH = 0.3  # of its distance that the path of a push goes on beyond the end
+_COAST = 0.15  # of its lead that the agent goes on when the set-point turns back at the end
+_ARRIVED = 1.0  # px before its end that a push counts as made
 _EITHER_WAY = 0.8  # ratio of lengths above which left and right are as good as each other
 _OFFSET_NOISE = 2.0  # px along the face, standard deviation
 _DISTANCE_NOISE = 0.05  # of the distance, standard deviation
@@ -61,12 +63,12 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
     states, actions, contacts = [], [], [0]
     while True:
         state = physics.state
-        path, contact_at, arrived = _path_of_push(state, rng)
+        path, contact_at, end = _path_of_push(state, rng)
         here = 0
-        while True:  # a step at least, or a push shorter than `arrived` would be planned for ever
+        while True:  # a step at least, or a push shorter than the coast would be planned for ever
             state = physics.state
             here += int(np.hypot(*(path[here : here + 60] - state[:2]).T).argmin())
-            speed = 0.1 * float(np.hypot(*physics.agent_velocity))  # px a step
+            speed = 0.1 * max(0.0, float(physics.agent_velocity @ _direction(path, here)))
             lead = min(
                 _LEAD_TRAVEL,
                 _LEAD_REST + _LEAD_GAIN * speed,
@@ -81,12 +83,27 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
                 return Episode(
                     np.array(states), np.array(actions), np.array(contacts[:-1]), is_success
                 )
-            if here >= len(path) - 1 - arrived:
+            if here >= end:
                 break
 
 
-def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, int]:
-    """Path (P, 2) to and through the next push, 1 px a point; its contact; its end's tolerance."""
+def _direction(path: Array, here: int) -> Array:
+    """Unit vector (2,) along a path (P, 2) at one of its points."""
+    step = path[min(here + 1, len(path) - 1)] - path[max(here - 1, 0)]
+    direction: Array = step / max(float(np.hypot(*step)), 1e-9)
+    return direction
+
+
+def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, float]:
+    """The path to and through the next push, 1 px a point, and where on it things happen.
+
+    The path of a push that others follow goes on beyond its end, so that the set-point need not
+    wait there for the agent; the agent turns back on the way. In the last push it comes to rest.
+
+    Returns:
+        Path (P, 2) in the world; the point at which contact begins; the point at which the push is
+        made.
+    """
     pose = block_pose(state)
     push = plan(pose, state[:2])
     along_face = np.array([-push.normal[1], push.normal[0]])
@@ -98,8 +115,9 @@ def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, i
         push.is_last,
     )
     way = resample(to_world(pose, _way_to(push, to_block(pose, state[:2]), pose, rng)))
-    path = np.vstack([way, _arc_of(push, pose)])
-    return path, len(way), _ARRIVED_LAST if push.is_last else _ARRIVED
+    beyond = 0.0 if push.is_last else min(_FOLLOW_THROUGH * push.distance, _LEAD_PUSH)
+    path = np.vstack([way, _arc_of(push, pose, push.distance + beyond)])
+    return path, len(way), len(way) + push.distance - max(_COAST * beyond, _ARRIVED)
 
 
 def _way_to(push: Push, agent: Array, pose: Array, rng: np.random.Generator) -> Array:
@@ -125,10 +143,10 @@ def _beyond_edge(way: Array) -> float:
     return max(0.0, float(np.maximum(_EDGE - way, way - (WORLD_SIZE - _EDGE)).max()))
 
 
-def _arc_of(push: Push, pose: Array) -> Array:
+def _arc_of(push: Push, pose: Array, length: float) -> Array:
     """Positions (P, 2) of the agent in the push, 1 px apart and the last at its end, world."""
     centre, rate = turning(push.point, push.normal)
     centre = to_world(pose, centre)
     contact = to_world(pose, push.point - AGENT_RADIUS * push.normal)
-    advanced = np.append(np.arange(0.0, push.distance, 1.0), push.distance)
+    advanced = np.append(np.arange(0.0, length, 1.0), length)
     return centre + turned((contact - centre)[None], rate * advanced)
