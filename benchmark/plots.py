@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from benchmark.files import write_whole
 from benchmark.tables import policy_name, settings_shown
@@ -150,6 +150,8 @@ def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> 
 
     Equal figures give equal files.
     """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # keeps the layout: finding it takes longer than drawing
     pictures = [
         write_whole(folder / f"{stem}.{kind}", _render(figure, kind)) for kind in ("png", "svg")
     ]
@@ -193,7 +195,7 @@ def _log_scale(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
 
 
 def _share_scale(row: np.ndarray, limits: tuple[float, float] | None) -> None:
