@@ -146,7 +146,7 @@ class Diffusion(nn.Module):
             noise = None
             if self.config.sampler == "ddpm" and previous >= 0:
                 noise = randn(shape, generators, device)
-            data = self.step_back(prediction.float(), data, step, previous, noise)
+            data = self.step_back(prediction.to(data.dtype), data, step, previous, noise)
             yield data
 
     def inference_steps(self) -> list[int]:
