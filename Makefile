@@ -8,11 +8,12 @@ DPBENCH := $(BIN)/python -m benchmark
 
 TASK ?= pusht
 PRESET ?= quick
-ENGINE ?= local
+comma := ,
+spaced = $(subst $(comma), ,$(1))
 BENCH_FLAGS := --task $(TASK) --preset $(PRESET) \
-	$(if $(METHODS),--methods $(METHODS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	$(if $(CONTROL),--control $(CONTROL)) $(if $(DATA),--data $(DATA)) \
-	$(if $(DATA_PATH),--data-path $(DATA_PATH))
+	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
+	$(if $(CONTROL),--control $(call spaced,$(CONTROL))) $(if $(DATA),--data $(DATA)) \
+	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT))
 
 .DEFAULT_GOAL := help
 .PHONY: help install bench report perf demos test test-slow check format clean
@@ -21,7 +22,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE"
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,7 +43,7 @@ bench: $(VENV)/.installed ## Demonstrations, training, evaluation, table and rep
 	$(DPBENCH) sweep $(BENCH_FLAGS)
 
 report: $(VENV)/.installed ## Draw the report from what has been run
-	$(DPBENCH) report --task $(TASK)
+	$(DPBENCH) report $(BENCH_FLAGS)
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
 	$(DPBENCH) perf $(if $(PEERS),--peers)

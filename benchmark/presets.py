@@ -51,9 +51,9 @@ _SMOKE = {
 }
 _QUICK = {
     "diffusion-unet": Settings(
-        DiffusionUnetConfig(channels=(64, 128), kernel_size=3, step_dim=64, activation="silu"),
+        DiffusionUnetConfig(channels=(64, 128, 256), kernel_size=3, step_dim=64, activation="silu"),
         TrainConfig(
-            updates=3000,
+            updates=2000,
             batch_size=128,
             learning_rate=1e-3,
             warmup_updates=100,
@@ -64,11 +64,12 @@ _QUICK = {
 }
 _LAPTOP = {
     "diffusion-unet": Settings(
-        DiffusionUnetConfig(channels=(64, 128, 256), step_dim=128, activation="silu"),
+        DiffusionUnetConfig(channels=(64, 128, 256), kernel_size=3, step_dim=64, activation="silu"),
         TrainConfig(
-            updates=5000,
-            learning_rate=5e-4,
-            warmup_updates=300,
+            updates=7500,
+            batch_size=128,
+            learning_rate=1e-3,
+            warmup_updates=200,
             ema_maximum=0.998,
         ),
     ),
