@@ -66,8 +66,8 @@ class Demonstrations:
         _check_matrix("states", self.states)
         _check_matrix("actions", self.actions)
         _check_ends(self.episode_ends, len(self.actions))
-        named = {"states": self.states} | {
-            f"observation {k!r}": v for k, v in self.observations.items()
+        named = {"states": self.states, "actions": self.actions} | {
+            f"observation {name!r}": array for name, array in self.observations.items()
         }
         for name, array in named.items():
             if len(array) != len(self.actions):

@@ -7,8 +7,8 @@ write, `metadata`: a JSON string with the fields of `Metadata`.
 
 import json
 import os
-import tempfile
 import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,9 +31,9 @@ def read(path: Path, default: Metadata) -> Demonstrations:
         ValueError: If the file is no NPZ, lacks an array, or its arrays do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, AttributeError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError) as error:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(
                 f"no demonstrations at {path}; give the path of a file"
@@ -61,14 +61,13 @@ def read(path: Path, default: Metadata) -> Demonstrations:
 def write(demonstrations: Demonstrations, path: Path) -> None:
     """Write demonstrations to an NPZ file, whole or not at all.
 
-    The file is written beside its place under a name of its own and moved there in one step, so a
-    reader, a second writer or an interruption never meets half a file.
+    The file is written beside its place under a name of this process and moved there in one step,
+    so a reader, a second writer or an interruption never meets half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             np.savez_compressed(
                 file,
                 allow_pickle=False,
