@@ -1,10 +1,10 @@
 """Training windows over episodes, cut in memory.
 
 A window is pred_horizon steps of one episode, of which the first obs_horizon are observed.
-Windows reach obs_horizon - 1 steps before an episode's start and action_horizon - 1 steps past
-its end, so that the first and the last actions are trained on as often as any other; observations
-there repeat the first and the last one (the padding of DP's code). What an action is out there
-depends on its meaning: a set-point stays where it is, a difference is zero.
+Windows reach obs_horizon - 1 steps before an episode's start, so that its first step is the current
+one of a window too, and action_horizon - 1 steps past its end; observations there repeat the first
+and the last one (the padding of DP's code). What an action is out there depends on its meaning: a
+set-point stays where it is, a difference is zero.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Windows:
         self._actions = torch.cat([actions, torch.zeros_like(actions[:1])])
         outside = self._steps if actions_hold else torch.full_like(self._steps, len(actions))
         self._action_steps = torch.where(inside, self._steps, outside)
-        self._epoch, self._order = -1, torch.empty(0)
+        self._epoch, self._order = (-1, -1), torch.empty(0)
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -62,14 +62,15 @@ class Windows:
     def shuffled(self, update: int, batch_size: int, seed: int) -> Tensor:
         """Window numbers (B,) of training update `update`.
 
-        Every window comes once an epoch. The answer depends on the arguments alone, so that an
-        interrupted training continues with the batches that an unbroken one would see.
+        Every window comes once an epoch, but for the few that fill no batch. The answer depends on
+        the arguments alone, so that an interrupted training continues with the batches that an
+        unbroken one would see.
         """
         batch_size = min(batch_size, len(self))
         epoch, position = divmod(update, len(self) // batch_size)
-        if epoch != self._epoch:
+        if (seed, epoch) != self._epoch:
             generator = torch.Generator().manual_seed((seed + epoch * 1_000_003) % 2**63)
-            self._epoch, self._order = epoch, torch.randperm(len(self), generator=generator)
+            self._epoch, self._order = (seed, epoch), torch.randperm(len(self), generator=generator)
         return self._order[position * batch_size : (position + 1) * batch_size]
 
 
