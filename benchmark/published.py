@@ -36,7 +36,7 @@ PUSHT = {
     ("state", "ibc"): PublishedScore(0.90, 0.84, "velocity"),
     ("state", "bet"): PublishedScore(0.79, 0.70, "velocity"),
     ("state", "diffusion-unet"): PublishedScore(
-        0.95, 0.91, "position", "observations inpainted, ours condition by FiLM"
+        0.95, 0.91, "position", "inpainting (ours: FiLM conditioning)"
     ),
     ("state", "diffusion-transformer"): PublishedScore(0.95, 0.79, "position"),
     ("image", "lstm-gmm"): PublishedScore(0.69, 0.54, "velocity"),  # DP Table 2

@@ -113,7 +113,7 @@ def test_published_scores_stand_beside_ours_with_what_differs(report: Path) -> N
     row = r"diffusion-transformer, velocity\W+[\d.]+ \[[\d., ]+\]\W+0\.95\W+0\.79\W+"
     assert re.search(row + r"velocity control \(published: position\); laptop preset", text)
     assert "arXiv 2303.04137" in text
-    assert "inpainted" in text
+    assert "inpainting (ours: FiLM conditioning)" in text
 
 
 def test_the_weak_points_of_the_published_protocol_are_told(report: Path) -> None:
