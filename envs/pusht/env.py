@@ -129,8 +129,8 @@ class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
     `reset()` without a seed draws a seed from the environment's own generator.
     `reset(options={"state": ..., "order": ...})` starts from five numbers in the order of the
     `"state"` observation. With `"order"` `"angle-first"` (default) the state is what you get; with
-    `"position-first"` the block is turned about its centre of gravity after it has been placed, and
-    the engine runs for 0.01 s, as in the reset by seed.
+    `"position-first"` the block is turned about its centre of gravity after it has been placed, as
+    in the reset by seed. The block may start inside the agent, which then pushes it out.
 
     ## Episode end
 

@@ -161,6 +161,7 @@ def coverage_batch(states: ArrayLike) -> NDArray[np.float64]:
 
 
 _CORNERS = np.array(OUTLINE).T[:, :, None]  # (2, 8, 1)
+_LAST_CORNER = np.arange(len(OUTLINE)) - 1
 _BOXES = np.array(_GOAL_BOXES).T[:, :, None, None]  # (4, 2, 1, 1)
 
 
@@ -173,7 +174,7 @@ def _overlap_batch(
     """Area shared by block and goal, (N,) px², for block poses (N,) in the goal's frame."""
     x1 = x + cos * _CORNERS[0] - sin * _CORNERS[1]  # (8, N), the end of each edge
     y1 = y + sin * _CORNERS[0] + cos * _CORNERS[1]
-    x0, y0 = np.roll(x1, 1, axis=0), np.roll(y1, 1, axis=0)  # its start
+    x0, y0 = x1[_LAST_CORNER], y1[_LAST_CORNER]  # its start
     x_min, x_max, y_min, y_max = _BOXES
     left = np.clip(x0, x_min, x_max)  # (2, 8, N)
     right = np.clip(x1, x_min, x_max)
