@@ -20,6 +20,7 @@ from envs.pusht.geometry import GOAL_POSE, OUTLINE, WORLD_SIZE, place
 
 TASKS = ("pusht",)
 
+_KINDS = (".png", ".svg", ".pdf")
 _SHOWN = 12  # episodes in a figure
 _OUTLINE_EVERY = 12  # steps between the blocks drawn
 
@@ -55,7 +56,7 @@ def generate(task: Positional[str]) -> None:
         task: Name of the task.
     """
     _check_task(task)
-    found = recorded_pusht("scripted")
+    found = recorded_pusht("scripted", num_scripted=NUM_SCRIPTED)
     path = cache_path(found.metadata, NUM_SCRIPTED)
     print(f"{found.num_episodes} episodes, {found.num_steps:,} steps in {path}")
 
@@ -75,11 +76,15 @@ def inspect(
         figure: Draw some trajectories to this file (.png, .svg or .pdf).
     """
     _check_task(task)
+    if figure is not None and figure.suffix not in _KINDS:
+        raise ValueError(f"no figure of kind {figure.suffix!r}; use {', '.join(_KINDS)}")
     demonstrations = recorded_pusht(source, path)
     replayed = replay(demonstrations)
     print(summary(demonstrations, replayed).text())
     if figure is not None:
-        print(f"trajectories: {_save(trajectory_figure(demonstrations, replayed), figure)}")
+        content = io.BytesIO()
+        trajectory_figure(demonstrations, replayed).savefig(content, format=figure.suffix[1:])
+        print(f"trajectories: {write_whole(figure, content.getvalue())}")
 
 
 def import_file(task: str, path: Path, to: Path | None = None) -> None:
@@ -145,7 +150,7 @@ def trajectory_figure(demonstrations: Demonstrations, replayed: Replay) -> Figur
     count = min(_SHOWN, demonstrations.num_episodes)
     columns = min(4, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(3.0 * columns, 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(3.0 * columns, 3.2 * rows), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     chosen = np.linspace(0, demonstrations.num_episodes - 1, count).astype(int)
     for axes, index in zip(
@@ -176,16 +181,6 @@ def _set_point_moves(demonstrations: Demonstrations) -> np.ndarray:
     """How far the set-point moves from step to step within episodes, px."""
     moves = np.hypot(*np.diff(demonstrations.actions, axis=0).T)
     return np.delete(moves, demonstrations.episode_ends[:-1] - 1)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    kind = path.suffix.removeprefix(".")
-    allowed = ("png", "svg", "pdf")
-    if kind not in allowed:
-        raise ValueError(f"no figure of kind {path.suffix!r} at {path}; use .{', .'.join(allowed)}")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150)
-    return write_whole(path, buffer.getvalue())
 
 
 def _check_task(task: str) -> None:

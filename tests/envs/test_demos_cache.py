@@ -1,0 +1,103 @@
+"""The cache of generated demonstrations: made once, made anew when it must be, never half."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from envs.demos import cache, npz
+from envs.demos.demonstrations import Demonstrations, Metadata
+
+FIRST = Metadata("pusht", "scripted", "v1-PushT-v1", 0)
+SECOND = replace(FIRST, version="v2-PushT-v1")
+
+
+class Maker:
+    """Makes demonstrations of the given version and counts how often."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata, self.count = metadata, 0
+
+    def __call__(self) -> Demonstrations:
+        self.count += 1
+        return Demonstrations(
+            states=np.ones((4, 5)),
+            actions=np.full((4, 2), float(self.count)),
+            episode_ends=np.array([4]),
+            observations={},
+            metadata=self.metadata,
+        )
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_demonstrations_are_made_once_and_then_read(folder):
+    make = Maker(FIRST)
+    made, read = (cache.cached(FIRST, 1, make) for _ in range(2))
+    assert make.count == 1
+    np.testing.assert_array_equal(made.actions, read.actions)
+    assert read.metadata == FIRST
+
+
+def test_the_file_name_tells_task_source_version_seed_and_count(folder):
+    cache.cached(FIRST, 1, Maker(FIRST))
+    assert names(folder) == ["pusht-scripted-v1-PushT-v1-seed0-1.npz"]
+
+
+def test_another_number_of_episodes_is_another_file(folder):
+    cache.cached(FIRST, 1, Maker(FIRST))
+    cache.cached(FIRST, 2, Maker(FIRST))
+    assert len(names(folder)) == 2
+
+
+def test_a_new_version_is_made_anew_and_removes_the_old_one_but_nothing_else(folder):
+    cache.cached(FIRST, 1, Maker(FIRST))
+    npz.write(Maker(FIRST)(), folder / "pusht-human.npz")
+    make = Maker(SECOND)
+    assert cache.cached(SECOND, 1, make).metadata == SECOND
+    assert make.count == 1
+    assert names(folder) == ["pusht-human.npz", "pusht-scripted-v2-PushT-v1-seed0-1.npz"]
+
+
+def test_a_corrupt_file_is_made_anew_with_a_warning(folder):
+    path = cache.cache_path(FIRST, 1)
+    path.write_bytes(b"half a file")
+    make = Maker(FIRST)
+    with pytest.warns(UserWarning, match="not a readable NPZ file.*generating .* again"):
+        cache.cached(FIRST, 1, make)
+    assert make.count == 1
+    assert npz.read(path, SECOND).metadata == FIRST
+
+
+def test_an_interruption_while_demonstrations_are_made_leaves_nothing(folder):
+    def interrupted() -> Demonstrations:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached(FIRST, 1, interrupted)
+    assert names(folder) == []
+
+
+def test_two_that_make_the_same_at_once_leave_one_whole_file(folder):
+    def slower() -> Demonstrations:
+        cache.cached(FIRST, 1, Maker(FIRST))  # another process finishes first
+        return Maker(FIRST)()
+
+    cache.cached(FIRST, 1, slower)
+    assert names(folder) == ["pusht-scripted-v1-PushT-v1-seed0-1.npz"]
+    assert npz.read(cache.cache_path(FIRST, 1), SECOND).metadata == FIRST
+
+
+def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(monkeypatch, folder):
+    assert cache.cache_dir() == folder
+    monkeypatch.delenv("DPBENCH_CACHE")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert str(cache.cache_dir()) == "/home/somebody/.cache/dpbench"
