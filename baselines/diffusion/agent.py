@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.unet import Activation, ConditionalUnet1d
+from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
 
@@ -49,9 +50,10 @@ class DiffusionUnet(Agent):
     def __init__(self, config: DiffusionUnetConfig, spec: Spec, normalizer: Normalizer) -> None:
         super().__init__(config, spec, normalizer)
         self.diffusion = Diffusion(config)
+        self.encoder = ObsEncoder(spec)
         self.network = ConditionalUnet1d(
             spec.action_dim,
-            spec.obs_horizon * spec.state_dim,
+            self.encoder.size,
             config.channels,
             config.kernel_size,
             config.groups,
@@ -61,14 +63,15 @@ class DiffusionUnet(Agent):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Denoising loss of a batch (DP Eq. 5)."""
-        obs = self._encode(batch.obs)
+        obs = self.encoder(batch.obs, self.normalizer, generator)  # (B, size)
         clean = self.normalizer.normalize("action", batch.actions)
         return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
 
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
         batch = self.check_window(obs)
-        encoded = self._encode(obs).repeat_interleave(num_samples, 0)  # (B * N, To * Do)
+        # Encoded once a prediction, not once a denoising step: (B * N, size).
+        encoded = self.encoder(obs, self.normalizer).repeat_interleave(num_samples, 0)
         tp, da = self.spec.pred_horizon, self.spec.action_dim
 
         def denoiser(x: Tensor, step: Tensor) -> Tensor:
@@ -87,7 +90,3 @@ class DiffusionUnet(Agent):
     def set_inference_steps(self, steps: int) -> None:
         """Predict with another number of denoising steps, 1 to K."""
         self.diffusion.config = replace(self.diffusion.config, num_inference_steps=steps)
-
-    def _encode(self, obs: Obs) -> Tensor:
-        """Normalised observation windows, flattened to (B, To * Do)."""
-        return self.normalizer.normalize("state", obs["state"]).flatten(1)

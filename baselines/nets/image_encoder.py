@@ -1,0 +1,187 @@
+"""The image encoder: a ResNet-18 without pretraining that ends in a spatial softmax.
+
+    (n, H, W, 3) uint8 -> crop -> ResNet-18 -> (n, 512, h, w) -> spatial softmax -> (n, 32, 2)
+                       -> linear -> (n, 64)
+
+From DP (arXiv 2303.04137, "Visual Encoder" and Table 7): group normalisation with 16 channels a
+group, since batch statistics and averaged weights do not go together, and the places of 32 features
+(spatial softmax, Finn et al. 2016, arXiv 1509.06113) instead of their averages. As in DP's code, a
+linear layer follows, and every image has a random crop of its own in training, the images of one
+window too; at run time the crop is central. The residual network is He et al.'s (arXiv 1512.03385).
+
+Differences:
+    - A random crop may start at any of the H - crop + 1 rows (and columns); DP's code leaves out
+      the last one.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+CROPS = {96: 84, 84: 76}
+"""Side of an image to the side of its crop, px: Push-T, robomimic (DP Table 7)."""
+CHANNELS_PER_GROUP = 16
+KEYPOINTS = 32
+FEATURES = 2 * KEYPOINTS
+STRIDE = 32  # px of the image a cell of the last feature map
+
+
+def crop_side(side: int) -> int:
+    """Side of the crop of an image side, px: as published, seven eighths where nothing was."""
+    return CROPS.get(side, side * 7 // 8)
+
+
+class ImageEncoder(nn.Module):
+    """Encodes the images of one camera, one by one.
+
+    Args:
+        shape: Height, width and channels of an image, (H, W, 3).
+
+    Raises:
+        ValueError: If the images are no RGB images, or too small for a feature to have a place.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(shape) != 3 or shape[2] != 3:
+            raise ValueError(f"images have shape {shape}; give (height, width, 3)")
+        self.crop = (crop_side(shape[0]), crop_side(shape[1]))
+        if min(self.crop) <= STRIDE:
+            raise ValueError(
+                f"images of {shape[0]} x {shape[1]} px are cropped to {self.crop[0]} x "
+                f"{self.crop[1]}, which must exceed {STRIDE} px: render them larger"
+            )
+        self.trunk = ResNet18()
+        self.keypoints = SpatialSoftmax(ResNet18.out_channels, KEYPOINTS)
+        self.head = nn.Linear(FEATURES, FEATURES)
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Encode images.
+
+        Args:
+            images: (n, H, W, 3), uint8.
+            generator: Draws a crop for each image; None takes the central one.
+
+        Returns:
+            Features, (n, 64).
+
+        Raises:
+            ValueError: If the images are not uint8.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(f"pixels are {images.dtype}; give uint8, 0 to 255")
+        if generator is None:
+            cropped = central_crop(images, self.crop)
+        else:
+            cropped = random_crop(images, self.crop, generator)
+        # Seen as (n, 3, h, w) this is PyTorch's channels-last format, which its convolutions like.
+        scaled = cropped.permute(0, 3, 1, 2).float() / 127.5 - 1
+        features: Tensor = self.head(self.keypoints(self.trunk(scaled)).flatten(1))
+        return features
+
+
+def central_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut the middle out of images, (n, H, W, 3) to (n, h, w, 3)."""
+    top, left = ((images.shape[1 + i] - size[i]) // 2 for i in range(2))
+    return images[:, top : top + size[0], left : left + size[1]]
+
+
+def random_crop(images: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Cut a random part out of each image, (n, H, W, 3) to (n, h, w, 3)."""
+    index = []
+    for axis, length in enumerate(size, start=1):
+        start = torch.randint(
+            images.shape[axis] - length + 1,
+            (len(images), 1),
+            generator=generator,
+            device=generator.device,
+        )
+        index.append((start + torch.arange(length, device=start.device)).to(images.device))
+    rows, columns = index  # (n, h), (n, w)
+    image = torch.arange(len(images), device=images.device)
+    return images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+class SpatialSoftmax(nn.Module):
+    """Where in an image each of some features is: the expected place under a softmax.
+
+    Args:
+        in_channels: Channels of the feature map.
+        keypoints: Number of features.
+    """
+
+    def __init__(self, in_channels: int, keypoints: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, keypoints, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, h, w) to places x, y from -1 (left, top) to 1, (n, keypoints, 2)."""
+        return expected_place(self.conv(x))
+
+
+def expected_place(scores: Tensor) -> Tensor:
+    """Softmax over places, then its mean: (n, K, h, w) to x, y from -1 to 1, (n, K, 2)."""
+    height, width = scores.shape[2:]
+    # Half precision would round the places to a hundredth of the image.
+    weights = scores.float().flatten(2).softmax(-1).reshape(scores.shape)
+    x = torch.linspace(-1, 1, width, device=scores.device)
+    y = torch.linspace(-1, 1, height, device=scores.device)
+    return torch.stack([(weights.sum(2) * x).sum(-1), (weights.sum(3) * y).sum(-1)], dim=-1)
+
+
+class ResNet18(nn.Module):
+    """The ResNet-18 up to its last feature map, with group normalisation: 11.18 M parameters."""
+
+    out_channels = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False),
+            _norm(64),
+            nn.ReLU(),
+            nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        )
+        widths = (64, 64, 128, 256, 512)
+        blocks: list[nn.Module] = []
+        for low, high in itertools.pairwise(widths):
+            blocks += [BasicBlock(low, high, stride=high // low), BasicBlock(high, high)]
+        self.blocks = nn.Sequential(*blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # He et al. 2015, as the published network
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 3, H, W) to (n, 512, H / 32, W / 32), rounded up."""
+        features: Tensor = self.blocks(self.stem(x))
+        return features
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions and a residual connection: (n, C, h, w) to (n, C', h/s, w/s)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            _norm(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            _norm(out_channels),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), _norm(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, h, w) to (n, C', h / stride, w / stride)."""
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(channels // CHANNELS_PER_GROUP, channels)

@@ -1,0 +1,50 @@
+"""What a network is conditioned on: a window of observations as one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from baselines.agent import Obs, Spec
+from baselines.nets.image_encoder import FEATURES, ImageEncoder
+from baselines.normalizer import Normalizer
+
+
+class ObsEncoder(nn.Module):
+    """Encodes windows of observations, (B, To, ...) to (B, size).
+
+    Each step gives its normalised `state`, and the features of its `pixels` where there are any;
+    without pixels there is nothing to learn and the encoder has no parameters.
+
+    Args:
+        spec: Shapes and horizons.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        pixels = spec.obs_shapes.get("pixels")
+        self.image = ImageEncoder(pixels) if pixels is not None else None
+        self.size = spec.obs_horizon * (spec.state_dim + (FEATURES if pixels is not None else 0))
+        """Length of an encoded window, To * (Do + 64 with pixels)."""
+
+    def forward(
+        self, obs: Obs, normalizer: Normalizer, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Encode windows.
+
+        Args:
+            obs: Windows in environment units; `state` (B, To, Do), `pixels` (B, To, H, W, 3).
+            normalizer: Scales `state`.
+            generator: Draws a crop for each image, in training; None crops centrally.
+
+        Returns:
+            One vector a window, (B, size).
+        """
+        parts = []
+        if "state" in obs:
+            parts.append(normalizer.normalize("state", obs["state"]))
+        if self.image is not None:
+            pixels = obs["pixels"]
+            features = self.image(pixels.flatten(0, 1), generator)  # (B * To, 64)
+            parts.append(features.unflatten(0, pixels.shape[:2]))
+        return torch.cat(parts, dim=-1).flatten(1)
