@@ -37,11 +37,11 @@ _EDGE_RADIUS = 2.0  # of the darker edge round each part of the block
 _RIM = 4.0  # of the darker rim of the agent
 _MARK_ARM, _MARK_WIDTH = 21, 5  # px
 
-# Of the 96 x 96 image: the source pixel before each centre, and the share of the one after it.
+# Of the 96 x 96 image: the source pixels before and after each centre; the share of the latter.
 _ONE = 1 << 11
 _CENTERS = (np.arange(IMAGE_SIZE) + 0.5) * (_SIZE / IMAGE_SIZE) - 0.5
-_BEFORE = np.floor(_CENTERS).astype(np.int64)
-_SHARE = np.rint((_CENTERS - _BEFORE) * _ONE).astype(np.int32)
+_SOURCES = np.floor(_CENTERS).astype(np.int64).repeat(2) + np.tile([0, 1], IMAGE_SIZE)
+_SHARE = np.rint((_CENTERS - np.floor(_CENTERS)) * _ONE).astype(np.int32)
 
 
 def draw(state: Sequence[float], set_point: Sequence[float] | None = None) -> pygame.Surface:
@@ -84,7 +84,7 @@ def observation_images(states: NDArray[np.float64]) -> NDArray[np.uint8]:
     """What a policy sees of states (N, 5): (N, 96, 96, 3) RGB, without a mark at the set-point."""
     images = np.empty((len(states), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     for image, state in zip(images, states.tolist(), strict=True):
-        image[:] = _shrink(frame(state))
+        image[:] = _shrunk(draw(state))
     return images
 
 
@@ -149,18 +149,19 @@ def _draw_border(
         pygame.draw.circle(surface, color, end, round(radius))
 
 
-def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize bilinearly, (512, 512, 3) to (96, 96, 3).
+def _shrunk(surface: pygame.Surface) -> NDArray[np.uint8]:
+    """The surface resized bilinearly to (96, 96, 3).
 
     Each output pixel mixes the two source pixels on either side of its centre, along both axes.
     Where it is cut off is OpenCV's way of doing it in integers, since the protocol's images are
     made with OpenCV: the result is the same to the last bit.
     """
-    above, below = image[_BEFORE].astype(np.int32), image[_BEFORE + 1].astype(np.int32)
-    after = _SHARE[:, None]
-    above = above[:, _BEFORE] * (_ONE - after) + above[:, _BEFORE + 1] * after
-    below = below[:, _BEFORE] * (_ONE - after) + below[:, _BEFORE + 1] * after
+    packed = pygame.surfarray.pixels2d(surface)[_SOURCES[:, None], _SOURCES]  # (192 x, 192 y)
+    colors = np.stack([(packed >> shift) & 0xFF for shift in surface.get_shifts()[:3]], axis=-1)
+    colors = colors.astype(np.int32)
     after = _SHARE[:, None, None]
-    mixed = ((above >> 4) * (_ONE - after) >> 16) + ((below >> 4) * after >> 16)
+    columns = (colors[::2] * (_ONE - after) + colors[1::2] * after) >> 4  # (96 x, 192 y, 3)
+    after = _SHARE[:, None]
+    mixed = (columns[:, ::2] * (_ONE - after) >> 16) + (columns[:, 1::2] * after >> 16)
     shrunk: NDArray[np.uint8] = ((mixed + 2) >> 2).astype(np.uint8)
-    return shrunk
+    return shrunk.transpose(1, 0, 2)

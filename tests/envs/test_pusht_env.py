@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.pusht.env import PushTEnv
+from envs.pusht.env import MAX_EPISODE_STEPS, PushTEnv
 from envs.pusht.geometry import GOAL_POSE, SUCCESS_COVERAGE, coverage
 from envs.pusht.observations import OBS_TYPES, observe, observe_one
 
@@ -110,6 +110,7 @@ def test_make_truncates_after_300_steps():
     observation, _ = env.reset(seed=0)
     flags = [env.step(observation[18:])[2:4] for _ in range(300)]
     assert flags == [(False, False)] * 299 + [(False, True)]
+    assert gymnasium.spec("dpbench/PushT-v1").max_episode_steps == MAX_EPISODE_STEPS
 
 
 def test_a_seed_alone_determines_the_episode():
