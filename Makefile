@@ -48,8 +48,8 @@ report: $(VENV)/.installed ## Draw the report from what has been run
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
 	$(DPBENCH) perf $(if $(PEERS),--peers)
 
-demos: $(VENV)/.installed ## Generate and list the demonstrations of a task
-	$(DPBENCH) demos list $(TASK)
+demos: $(VENV)/.installed ## Generate, list and inspect the demonstrations of a task
+	$(DPBENCH) demos $(TASK)
 
 test: $(VENV)/.installed-dev ## Run the test suite
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -2,7 +2,7 @@
 
 Kinds:
     min-max: the smallest and largest value of each dimension go to -1 and 1 (the published way).
-    quantile: the 1 % and 99 % quantiles go to -1 and 1 and what lies beyond is clipped, for
+    quantile: the 0.5 % and 99.5 % quantiles go to -1 and 1 and what lies beyond is clipped, for
         heavy-tailed values such as set-point differences: min-max would squeeze their bulk into
         a narrow band around 0.
     standard: mean 0, standard deviation 1.
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 Scaling = Literal["min-max", "quantile", "standard"]
 
-QUANTILE = 0.01
+QUANTILE = 0.005
 # A dimension that hardly varies would be blown up to noise; it is only centred instead.
 MIN_SPREAD = 1e-4
 

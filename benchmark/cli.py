@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmark.demos_cli import generate, import_file, inspect, list_demonstrations
+from benchmark.demos_cli import import_file, inspect, list_demonstrations
 from benchmark.errors import UsageError, usage_errors
 from benchmark.presets import PRESETS
 from benchmark.search import search
@@ -84,19 +84,30 @@ def report_command(config: SweepConfig) -> int:
     return 0 if sweep(config, default_store(), [_command()], only_done=True) else 1
 
 
-def import_command(
+def demos_command(
     task: tyro.conf.Positional[str],
-    path: Annotated[Path, tyro.conf.arg(name="from")],
+    source: Source = "scripted",
+    data_path: Path | None = None,
+    figure: Path | None = None,
+    import_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     to: Path | None = None,
 ) -> None:
-    """Check a file of recorded demonstrations and keep it as a compressed NPZ.
+    """List, generate, inspect and import the demonstrations of a task.
 
     Args:
         task: Name of the task.
-        path: NPZ, zarr folder or ZIP of one.
-        to: Where to; None for where DATA=human finds the public demonstrations.
+        source: Which to inspect; scripted ones are generated on first use.
+        data_path: File to inspect instead of the known ones.
+        figure: Draw some trajectories to this file (.png, .svg or .pdf).
+        import_from: Check this NPZ, zarr folder or ZIP of one and keep it as a compressed NPZ.
+        to: Where to keep it; None for where DATA=human finds the public demonstrations.
     """
-    import_file(task, path, to)
+    with usage_errors():
+        if import_from is not None:
+            import_file(task, import_from, to)
+            return
+        list_demonstrations(task)
+        inspect(task, "human" if data_path else source, data_path, figure)
 
 
 def search_command(
@@ -134,20 +145,12 @@ def search_command(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_command,
+    "demos": demos_command,
     "run": run_command,
     "sweep": sweep_command,
     "report": report_command,
     "search": search_command,
 }
-DEMOS_COMMANDS: dict[str, Callable[..., Any]] = {
-    "list": list_demonstrations,
-    "generate": generate,
-    "inspect": inspect,
-    "import": import_command,
-}
-ABOUT = f"""dpbench: visuomotor imitation policies compared.
-
-Demonstrations: python -m benchmark demos {{{",".join(DEMOS_COMMANDS)}}}"""
 
 
 def _command() -> str:
@@ -155,29 +158,17 @@ def _command() -> str:
     return " ".join(["python -m benchmark", *sys.argv[1:]])
 
 
-def _dispatch(
-    commands: dict[str, Callable[..., Any]], program: str, description: str, given: list[str]
-) -> Any:
-    return tyro.extras.subcommand_cli_from_dict(
-        commands,
-        prog=program,
-        description=description,
-        args=given,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given[:1] == ["demos"]:
-            with usage_errors():
-                result = _dispatch(
-                    DEMOS_COMMANDS, "python -m benchmark demos", "Demonstrations.", given[1:]
-                )
-        else:
-            result = _dispatch(COMMANDS, "python -m benchmark", ABOUT, given)
+        result = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="python -m benchmark",
+            description="dpbench: visuomotor imitation policies compared.",
+            args=given,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
     except KeyboardInterrupt:
         print("\nInterrupted; the same command continues where it stopped.", file=sys.stderr)
         return 130

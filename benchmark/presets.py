@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from baselines.diffusion.agent import DiffusionUnetConfig
-from benchmark.config import Cell, EvalConfig, TrainConfig
+from benchmark.config import Cell, TrainConfig
 from benchmark.tasks import get_task
 from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
@@ -137,8 +137,3 @@ def make_cell(
         pred_horizon=chosen.pred_horizon,
         action_horizon=chosen.action_horizon,
     )
-
-
-def evaluation(preset: str, method: str) -> EvalConfig:
-    """How a method is evaluated under a preset: the last checkpoint on test seeds."""
-    return EvalConfig(settings(preset, method).action_horizon, episodes=EPISODES[preset])

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmark.config import Cell, override
+from benchmark.config import Cell, EvalConfig, override
 from benchmark.errors import UsageError, usage_errors
 from benchmark.files import write_whole
-from benchmark.presets import PRESETS, evaluation, make_cell, settings
+from benchmark.presets import EPISODES, PRESETS, make_cell, settings
 from benchmark.references import demonstrator, hold_still
 from benchmark.report import write_report
 from benchmark.run import best_device, run_cell
@@ -52,8 +52,25 @@ class SweepConfig:
     """What policies observe; None takes the task's default."""
     set: tuple[str, ...] = ()
     """Changed settings, such as train.updates=500 or agent.channels=[64,128]."""
+    action_horizon: int | None = None
+    """Actions executed before the next prediction; None takes the preset's."""
+    latency: int = 0
+    """Steps between the newest observation a policy sees and its first executed action."""
+    inference_steps: int = 0
+    """Denoising steps of a prediction; 0 takes the preset's."""
+    episodes: int | None = None
+    """Test episodes; None takes the preset's."""
     out: Path | None = None
     """Folder of the report; None takes one in the run store."""
+
+    def evaluation(self, cell: Cell) -> EvalConfig:
+        """How a cell is evaluated: its last checkpoint on test seeds."""
+        return EvalConfig(
+            cell.action_horizon if self.action_horizon is None else self.action_horizon,
+            self.latency,
+            self.inference_steps,
+            episodes=EPISODES[cell.preset] if self.episodes is None else self.episodes,
+        )
 
 
 def load_demonstrations(config: SweepConfig) -> Demonstrations:
@@ -77,7 +94,10 @@ def prepare(config: SweepConfig) -> tuple[Demonstrations, list[Cell]]:
         for method in config.methods:  # before demonstrations are generated
             settings(config.preset, method)
         demos = load_demonstrations(config)
-        return demos, plan(config, demos)
+        cells = plan(config, demos)
+        for cell in cells:
+            config.evaluation(cell)
+        return demos, cells
 
 
 def plan(config: SweepConfig, demos: Demonstrations) -> list[Cell]:
@@ -112,12 +132,12 @@ def sweep(
     """
     demos, cells = prepare(config)
     if only_done:
-        cells = [cell for cell in cells if state(cell, store) == "done"]
+        cells = [cell for cell in cells if state(cell, config, store) == "done"]
         if not cells:
             raise UsageError("none of these cells is done yet; make bench runs them")
     device = best_device()
-    reference = evaluation(config.preset, cells[0].method)
-    frames = [demonstrator(cells[0], demos), hold_still(cells[0], reference)]
+    floor = hold_still(cells[0], config.evaluation(cells[0]))
+    frames = [demonstrator(cells[0], demos), floor]
     print(
         f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
         f"demonstrations, {len(cells)} cells, on {device}"
@@ -126,9 +146,7 @@ def sweep(
     for number, cell in enumerate(cells, 1):
         print(f"\n[{number}/{len(cells)}] {cell.id}", flush=True)
         try:
-            frames.append(
-                run_cell(cell, evaluation(cell.preset, cell.method), demos, store, device)
-            )
+            frames.append(run_cell(cell, config.evaluation(cell), demos, store, device))
         except Exception as error:
             write_whole(Run(cell, store).folder / "error.txt", traceback.format_exc())
             failures.append((cell, error))
@@ -149,15 +167,14 @@ def sweep(
 def show_plan(config: SweepConfig, store: Path) -> None:
     """Print the cells of a sweep and which of them are done."""
     for cell in prepare(config)[1]:
-        print(f"{state(cell, store):8} {cell.id}  {cell.train.updates} updates")
+        print(f"{state(cell, config, store):8} {cell.id}  {cell.train.updates} updates")
 
 
-def state(cell: Cell, store: Path) -> str:
+def state(cell: Cell, config: SweepConfig, store: Path) -> str:
     """How far a cell is: to do, begun, trained or done."""
     run = Run(cell, store)
     if run.is_trained:
-        config = evaluation(cell.preset, cell.method)
-        return "done" if run.evaluation_path(config).is_file() else "trained"
+        return "done" if run.evaluation_path(config.evaluation(cell)).is_file() else "trained"
     return "begun" if run.state_path.is_file() else "to do"
 
 
