@@ -152,8 +152,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self.agent.loss(batch, self._generator)
 
-    def log(self, validate: Validate | None) -> None:
-        """Add a row to the history; with `validate` it measures action error and score too."""
+    def log(self, at_checkpoint: bool, validate: Validate | None) -> None:
+        """Add a row to the history; at a checkpoint it holds action error and validation too."""
         row = {
             "update": float(self.update),
             "loss": float(torch.stack(self._losses).mean()) if self._losses else math.nan,
@@ -162,9 +162,10 @@ class Trainer:
             "validation_success": math.nan,
         }
         self._losses.clear()
-        if validate is not None:
-            agent = self.ema.module.eval()
+        agent = self.ema.module.eval()
+        if at_checkpoint:
             row["action_error"] = self._action_error(agent)
+        if at_checkpoint and validate is not None:
             row["validation_score"], row["validation_success"] = validate(agent)
         self.history.append(row | {"seconds": self.seconds})
 
@@ -251,7 +252,7 @@ def train(
             bar.update()
             at_mark = trainer.update in marks
             if at_mark or trainer.update % row_every == 0:
-                trainer.log(validate if at_mark else None)
+                trainer.log(at_mark, validate)
                 _show(bar, trainer, run)
             if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(run)
