@@ -34,8 +34,8 @@ def list_demonstrations(task: Positional[str | None] = None) -> None:
     if task is not None:
         _check_task(task)
     sources = (
-        ("scripted", cache_path(scripted_metadata(), NUM_SCRIPTED), "demos generate pusht"),
-        ("human", pusht_human.imported_path(), "demos import pusht --from pusht.zip"),
+        ("scripted", cache_path(scripted_metadata(), NUM_SCRIPTED), "demos pusht"),
+        ("human", pusht_human.imported_path(), "demos pusht --from pusht.zip"),
     )
     rows = []
     for source, path, command in sources:

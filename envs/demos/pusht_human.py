@@ -114,8 +114,8 @@ def _download() -> Demonstrations:
             file = pooch.retrieve(URL, None, "pusht.zip", folder, progressbar=True)
         except (OSError, ValueError) as error:
             raise ConnectionError(
-                f"the human demonstrations could not be downloaded from {URL} ({error}); fetch the "
-                "file by other means and pass its path (DATA_PATH=, --data-path or demos import)"
+                f"the human demonstrations could not be downloaded from {URL} ({error}); fetch "
+                "the file by other means and pass its path: DATA_PATH=, or demos pusht --from"
             ) from error
         demonstrations = read(Path(file))
     if demonstrations.metadata.source != "human":

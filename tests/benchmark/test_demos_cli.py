@@ -45,8 +45,8 @@ def own_file(resting, tmp_path):
 def test_the_list_tells_how_to_get_what_is_not_there(capsys):
     demos_cli.list_demonstrations()
     printed = capsys.readouterr().out
-    assert "not here yet: demos generate pusht" in printed
-    assert "not here yet: demos import pusht --from pusht.zip" in printed
+    assert "not here yet: demos pusht" in printed
+    assert "not here yet: demos pusht --from pusht.zip" in printed
 
 
 def test_the_list_shows_what_is_there(resting, monkeypatch, own_file, capsys):
