@@ -160,6 +160,10 @@ class EvalConfig:
         return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{_hash(self)}"
 
 
+_SETTINGS = ("seed", "action_scaling", "obs_horizon", "pred_horizon", "action_horizon")
+"""What `override` changes of a cell itself; the rest says what it is trained on and called."""
+
+
 def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
     """Replace settings of a cell by name: `seed`, `train.updates`, `agent.channels`.
 
@@ -171,9 +175,10 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
     for key, text in changes.items():
         owner, _, name = key.rpartition(".")
         part = {"": cell, "train": cell.train, "agent": cell.agent}.get(owner)
-        fields = {f.name for f in dataclasses.fields(part)} - {"agent", "train"} if part else set()
-        if name not in fields:
-            known = [*fields] if part else ["agent.NAME", "train.NAME"]
+        known = [*_SETTINGS, "agent.NAME", "train.NAME"]
+        if owner and part:
+            known = [field.name for field in dataclasses.fields(part)]
+        if part is None or name not in known:
             raise ValueError(f"no setting {key!r}; settings there: {', '.join(sorted(known))}")
         value = _parse(text)
         old = getattr(part, name)

@@ -1,8 +1,16 @@
 """What several test modules share."""
 
+import os
 from pathlib import Path
 
+# Test processes run side by side, and floating-point sums depend on the number of threads; OpenMP
+# reads this once, so it must stand before the first import of torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+
+from envs.demos import sources
+from envs.demos.demonstrations import Demonstrations
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -14,3 +22,17 @@ def human_npz() -> Path:
     if not path.exists():
         pytest.skip(f"human demonstrations not at hand: no {path.name} in ../shared/data")
     return path
+
+
+@pytest.fixture(scope="session")
+def cache_of_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that keeps the three episodes of `three_demonstrations` for the whole session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def three_demonstrations(cache_of_three: Path, monkeypatch: pytest.MonkeyPatch) -> Demonstrations:
+    """Three scripted episodes of Push-T, which are also all that the scripted source has."""
+    monkeypatch.setenv("DPBENCH_CACHE", str(cache_of_three))
+    monkeypatch.setattr(sources, "NUM_SCRIPTED", 3)
+    return sources.load_pusht()
