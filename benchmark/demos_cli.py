@@ -1,4 +1,4 @@
-"""What `python -m benchmark demos` does: list, generate, inspect and import demonstrations."""
+"""What `python -m benchmark demos` does: list, inspect and import demonstrations."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tyro.conf import Positional
 
 from benchmark.files import write_whole
 from benchmark.text_table import Table
@@ -25,14 +24,13 @@ _SHOWN = 12  # episodes in a figure
 _OUTLINE_EVERY = 12  # steps between the blocks drawn
 
 
-def list_demonstrations(task: Positional[str | None] = None) -> None:
+def list_demonstrations(task: str) -> None:
     """Print which demonstrations there are, and how to get those that are not there.
 
     Args:
-        task: Name of the task; none lists all.
+        task: Name of the task.
     """
-    if task is not None:
-        _check_task(task)
+    _check_task(task)
     sources = (
         ("scripted", cache_path(scripted_metadata(), NUM_SCRIPTED), "demos pusht"),
         ("human", pusht_human.imported_path(), "demos pusht --from pusht.zip"),
@@ -49,20 +47,8 @@ def list_demonstrations(task: Positional[str | None] = None) -> None:
     print(Table("Demonstrations", head, tuple(rows), "llrrll").text())
 
 
-def generate(task: Positional[str]) -> None:
-    """Generate the scripted demonstrations of a task unless they are there, and say where.
-
-    Args:
-        task: Name of the task.
-    """
-    _check_task(task)
-    found = recorded_pusht("scripted", num_scripted=NUM_SCRIPTED)
-    path = cache_path(found.metadata, NUM_SCRIPTED)
-    print(f"{found.num_episodes} episodes, {found.num_steps:,} steps in {path}")
-
-
 def inspect(
-    task: Positional[str],
+    task: str,
     source: Source = "scripted",
     path: Path | None = None,
     figure: Path | None = None,

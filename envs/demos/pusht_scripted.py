@@ -28,11 +28,13 @@ MAX_STEPS = 300  # the task's limit
 _LEAD_TRAVEL = 30.0  # px between agent and set-point: 12 px a step
 _LEAD_PUSH = 20.0  # 8 px a step
 _LEAD_REST, _LEAD_GAIN = 12.0, 2.0  # px, steps: lead of an agent at rest, and growth with its speed
+_SEARCH = 60  # px of the path ahead in which the agent's place on it is looked for
 _SLOW_DOWN = 20.0  # px before the contact at which the agent has slowed to pushing speed
 _FOLLOW_THROUGH = 0.3  # of its distance that the path of a push goes on beyond the end
 _COAST = 0.15  # of its lead that the agent goes on when the set-point turns back at the end
 _ARRIVED = 1.0  # px before its end that a push counts as made
 _EITHER_WAY = 0.8  # ratio of lengths above which left and right are as good as each other
+_STRAIGHT_ON, _IN_LINE = 40.0, 3.0  # px behind a contact and beside its normal: no way round
 _OFFSET_NOISE = 2.0  # px along the face, standard deviation
 _DISTANCE_NOISE = 0.05  # of the distance, standard deviation
 _EDGE = 4.0  # px that a way round the block keeps from the edge of the world
@@ -62,19 +64,13 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
     physics.reset_to(initial_state(seed) if start is None else start)
     states, actions, contacts = [], [], [0]
     while True:
-        state = physics.state
-        path, contact_at, end = _path_of_push(state, rng)
+        course = _plan_course(physics.state, rng)
         here = 0
         while True:  # a step at least, or a push shorter than the coast would be planned for ever
             state = physics.state
-            here += int(np.hypot(*(path[here : here + 60] - state[:2]).T).argmin())
-            speed = 0.1 * max(0.0, float(physics.agent_velocity @ _direction(path, here)))
-            lead = min(
-                _LEAD_TRAVEL,
-                _LEAD_REST + _LEAD_GAIN * speed,
-                _LEAD_PUSH + max(0.0, contact_at - _SLOW_DOWN - here),
-            )
-            target = np.clip(path[min(here + int(lead), len(path) - 1)], 0.0, WORLD_SIZE)
+            ahead = course.points[here : here + _SEARCH]
+            here += int(np.hypot(*(ahead - state[:2]).T).argmin())
+            target = _set_point(course, here, physics.agent_velocity)
             states.append(state)
             actions.append(target)
             contacts.append(physics.step(target))
@@ -83,26 +79,45 @@ def demonstrate(seed: int, start: Array | None = None) -> Episode:
                 return Episode(
                     np.array(states), np.array(actions), np.array(contacts[:-1]), is_success
                 )
-            if here >= end:
+            if here >= course.end:
                 break
 
 
-def _direction(path: Array, here: int) -> Array:
-    """Unit vector (2,) along a path (P, 2) at one of its points."""
-    step = path[min(here + 1, len(path) - 1)] - path[max(here - 1, 0)]
-    direction: Array = step / max(float(np.hypot(*step)), 1e-9)
-    return direction
+@dataclass(frozen=True)
+class _Course:
+    """The way to and through one push.
+
+    Attributes:
+        points: 1 px apart in the world, (P, 2).
+        contact: Index of the point where the push begins.
+        end: Index of the point where it is made.
+    """
+
+    points: Array
+    contact: int
+    end: float
 
 
-def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, float]:
-    """The path to and through the next push, 1 px a point, and where on it things happen.
+def _set_point(course: _Course, here: int, velocity: Array) -> Array:
+    """Where an agent at point `here` of its course, with a velocity (2,) in px/s, is sent; (2,)."""
+    points = course.points
+    step = points[min(here + 1, len(points) - 1)] - points[max(here - 1, 0)]
+    direction = step / max(float(np.hypot(*step)), 1e-9)
+    speed = 0.1 * max(0.0, float(velocity @ direction))  # px a step
+    lead = min(
+        _LEAD_TRAVEL,
+        _LEAD_REST + _LEAD_GAIN * speed,
+        _LEAD_PUSH + max(0.0, course.contact - _SLOW_DOWN - here),
+    )
+    target: Array = np.clip(points[min(here + int(lead), len(points) - 1)], 0.0, WORLD_SIZE)
+    return target
 
-    The path of a push that others follow goes on beyond its end, so that the set-point need not
-    wait there for the agent; the agent turns back on the way. In the last push it comes to rest.
 
-    Returns:
-        Path (P, 2) in the world; the point at which contact begins; the point at which the push is
-        made.
+def _plan_course(state: Array, rng: np.random.Generator) -> _Course:
+    """Choose the next push and the way to it.
+
+    The course of a push that others follow goes on beyond its end, so that the set-point need not
+    wait there for the agent; the agent turns back before. In the last push it comes to rest.
     """
     pose = block_pose(state)
     push = plan(pose, state[:2])
@@ -116,15 +131,16 @@ def _path_of_push(state: Array, rng: np.random.Generator) -> tuple[Array, int, f
     )
     way = resample(to_world(pose, _way_to(push, to_block(pose, state[:2]), pose, rng)))
     beyond = 0.0 if push.is_last else min(_FOLLOW_THROUGH * push.distance, _LEAD_PUSH)
-    path = np.vstack([way, _arc_of(push, pose, push.distance + beyond)])
-    return path, len(way), len(way) + push.distance - max(_COAST * beyond, _ARRIVED)
+    points = np.vstack([way, _arc_of(push, pose, push.distance + beyond)])
+    return _Course(points, len(way), len(way) + push.distance - max(_COAST * beyond, _ARRIVED))
 
 
 def _way_to(push: Push, agent: Array, pose: Array, rng: np.random.Generator) -> Array:
     """Polyline (P, 2) from the agent to the push's contact, in the block's frame."""
     contact = push.point - AGENT_RADIUS * push.normal
     behind = -(agent - contact) @ push.normal
-    if 0.0 <= behind < 40.0 and np.hypot(*(agent - contact + behind * push.normal)) < 3.0:
+    aside = np.hypot(*(agent - contact + behind * push.normal))
+    if 0.0 <= behind < _STRAIGHT_ON and aside < _IN_LINE:
         return np.array([agent, contact])
     ways = both_ways(retreat(agent), push.point - CLEARANCE * push.normal)
     lengths = [way_length(way) for way in ways]

@@ -43,7 +43,7 @@ def own_file(resting, tmp_path):
 
 
 def test_the_list_tells_how_to_get_what_is_not_there(capsys):
-    demos_cli.list_demonstrations()
+    demos_cli.list_demonstrations("pusht")
     printed = capsys.readouterr().out
     assert "not here yet: demos pusht" in printed
     assert "not here yet: demos pusht --from pusht.zip" in printed
@@ -56,14 +56,6 @@ def test_the_list_shows_what_is_there(resting, monkeypatch, own_file, capsys):
     demos_cli.list_demonstrations("pusht")
     row = next(line for line in capsys.readouterr().out.splitlines() if "pusht-human.npz" in line)
     assert row.split()[:5] == ["pusht", "human", "2", "6", "pusht_cchi_v7"]
-
-
-def test_generation_says_how_much_and_where(cache_folder, monkeypatch, capsys):
-    monkeypatch.setattr(demos_cli, "NUM_SCRIPTED", 2)
-    demos_cli.generate("pusht")
-    (path,) = cache_folder.iterdir()
-    steps = npz.read(path, sources.scripted_metadata()).num_steps
-    assert f"2 episodes, {steps} steps in {path}" in capsys.readouterr().out
 
 
 def test_the_public_data_are_imported_to_where_the_human_source_finds_them(
@@ -115,7 +107,6 @@ def test_a_figure_of_an_unknown_kind_is_refused(own_file, tmp_path):
     "command",
     [
         demos_cli.list_demonstrations,
-        demos_cli.generate,
         demos_cli.inspect,
         lambda task: demos_cli.import_file(task, None),
     ],

@@ -88,7 +88,7 @@ def test_a_path_for_the_scripted_source_is_refused(tmp_path):
         sources.load_pusht("scripted", path=tmp_path / "mine.npz")
 
 
-def test_a_file_of_ones_own_is_read_as_such_and_the_public_data_as_human(resting, tmp_path):
+def test_a_file_of_ones_own_is_called_import_and_not_human(resting, tmp_path):
     path = tmp_path / "mine.npz"
     npz.write(resting, path)
     assert sources.load_pusht("human", path=path).metadata.source == "import"
