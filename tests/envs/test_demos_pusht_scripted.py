@@ -20,7 +20,7 @@ from envs.demos.pusht_pushes import (
     turning,
 )
 from envs.demos.pusht_routes import CLEARANCE, both_ways, outline_distance, way_length
-from envs.demos.pusht_scripted import Episode, demonstrate
+from envs.demos.pusht_scripted import VERSION, Episode, demonstrate
 from envs.pusht.geometry import AGENT_RADIUS, GOAL_POSE, SUCCESS_COVERAGE, coverage
 from envs.pusht.physics import PushTPhysics, initial_state
 
@@ -122,6 +122,14 @@ def test_every_episode_ends_in_success_and_not_before(episodes):
         assert episode.is_success, f"seed {seed}"
         assert len(episode.actions) < 250
         assert max(coverage(state) for state in episode.states) <= SUCCESS_COVERAGE
+
+
+def test_an_episode_is_the_one_of_this_version(episodes):
+    # Cached demonstrations are told apart by VERSION alone: if this fails, raise it.
+    assert VERSION == 2
+    assert len(episodes[0].actions) == 115
+    last = [250.280808, 317.001116, 253.957698, 257.019846, 0.787994]
+    np.testing.assert_allclose(episodes[0].states[-1], last, rtol=0, atol=1e-3)
 
 
 def test_the_same_seed_gives_the_same_episode_to_the_bit(episodes):
