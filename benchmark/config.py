@@ -186,8 +186,8 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
             value = float(value)
         if type(value) is not type(old):
             raise ValueError(f"{key}={text}: expected {type(old).__name__}, such as {old!r}")
-        changed = dataclasses.replace(part, **{name: value})  # type: ignore[type-var]
-        cell = dataclasses.replace(cell, **{owner: changed}) if owner else changed  # type: ignore
+        changed = dataclasses.replace(part, **{name: value})
+        cell = dataclasses.replace(cell, **{owner: changed}) if owner else changed
     return cell
 
 
