@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
-import venv
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +26,10 @@ GYM_PUSHT = "0.1.8"
 _PLAYER = Path(__file__).with_name("gym_pusht_player.py")
 
 
-def requirements() -> list[str]:
-    """What is installed; gym-pusht's own versions are the last ones its physics work with."""
-    shared = [f"{name}=={version(name)}" for name in ("numpy", "gymnasium", "pygame")]
-    return [f"gym-pusht=={GYM_PUSHT}", "pymunk==6.11.1", *shared]
+def requirements() -> tuple[str, ...]:
+    """What is installed: gym-pusht, which needs pymunk < 7, on this project's numpy and gymnasium."""
+    shared = (f"{name}=={version(name)}" for name in ("numpy", "gymnasium", "pygame"))
+    return (f"gym-pusht=={GYM_PUSHT}", "pymunk==6.11.1", "shapely==2.2.0", *shared)
 
 
 def install(folder: Path) -> Path:
@@ -42,16 +42,17 @@ def install(folder: Path) -> Path:
     done, wanted = folder / "installed.txt", "\n".join(requirements())
     if done.is_file() and done.read_text() == wanted:
         return python
-    print(f"Installing gym-pusht {GYM_PUSHT} into {folder} (once)", flush=True)
+    print(f"Installing gym-pusht {GYM_PUSHT} into {folder}, once", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    venv.create(folder, with_pip=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    installed = subprocess.run([*pip, *requirements()], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        raise UsageError(
-            f"gym-pusht could not be installed; without --peers the rest is measured. pip said:\n"
-            f"{installed.stderr.strip()}"
-        )
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    venv = [sys.executable, "-m", "venv", str(folder)]
+    for command in (venv, [str(python), *pip, *requirements()]):
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise UsageError(
+                "gym-pusht could not be installed; without --peers everything else is measured. "
+                f"The installation said:\n{ended.stderr.strip()}"
+            )
     write_whole(done, wanted)
     return python
 
