@@ -16,7 +16,7 @@ BENCH_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT))
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench report perf demos test test-slow check format clean
+.PHONY: help install bench report perf doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,7 +46,10 @@ report: $(VENV)/.installed ## Draw the report from what has been run
 	$(DPBENCH) report $(BENCH_FLAGS)
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
-	$(DPBENCH) perf $(if $(PEERS),--peers)
+	$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(OUT),--out $(OUT))
+
+doctor: $(VENV)/.installed ## Check the installation
+	$(DPBENCH) doctor
 
 demos: $(VENV)/.installed ## Generate, list and inspect the demonstrations of a task
 	$(DPBENCH) demos $(TASK)

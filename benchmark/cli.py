@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import tyro
 
 from benchmark.demos_cli import import_file, inspect, list_demonstrations
+from benchmark.doctor import doctor_command
 from benchmark.errors import UsageError, usage_errors
+from benchmark.perf import perf_command
 from benchmark.presets import PRESETS
 from benchmark.search import search
 from benchmark.store import default_store
@@ -150,6 +152,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sweep": sweep_command,
     "report": report_command,
     "search": search_command,
+    "perf": perf_command,
+    "doctor": doctor_command,
 }
 
 
