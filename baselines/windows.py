@@ -41,11 +41,14 @@ class Windows:
     ) -> None:
         self._obs = dict(obs)
         self._spec = spec
-        self._steps, inside = _indices(episode_ends, spec, action_horizon)
+        steps, inside = (
+            index.to(actions.device) for index in _indices(episode_ends, spec, action_horizon)
+        )
+        self._steps = steps
         # Zero actions live in one extra row, so that a window stays a single gather.
         self._actions = torch.cat([actions, torch.zeros_like(actions[:1])])
-        outside = self._steps if actions_hold else torch.full_like(self._steps, len(actions))
-        self._action_steps = torch.where(inside, self._steps, outside)
+        outside = steps if actions_hold else torch.full_like(steps, len(actions))
+        self._action_steps = torch.where(inside, steps, outside)
         self._epoch, self._order = (-1, -1), torch.empty(0)
 
     def __len__(self) -> int:
