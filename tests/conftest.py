@@ -7,10 +7,15 @@ from pathlib import Path
 # reads this once, so it must stand before the first import of torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 
 from envs.demos import sources
 from envs.demos.demonstrations import Demonstrations
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("dpbench", deadline=None)
+hypothesis.settings.load_profile("dpbench")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

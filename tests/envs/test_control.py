@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -23,7 +23,6 @@ def cut(length: int, fraction: float) -> list[int]:
     return sorted({max(1, round(length * fraction)), length})
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(set_points(32), st.floats(0.0, 1.0), set_points(32))
 def test_set_points_recorded_in_float32_come_back_to_the_bit(actions, fraction, references):
     # Numbers below 2**-20 px leave more digits to the difference than float64 holds.
@@ -35,7 +34,6 @@ def test_set_points_recorded_in_float32_come_back_to_the_bit(actions, fraction, 
     )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(set_points(64), st.floats(0.0, 1.0), set_points(64))
 def test_any_set_points_come_back_within_one_rounding(actions, fraction, references):
     ends = cut(len(actions), fraction)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.pusht.geometry import (
@@ -53,13 +53,11 @@ offsets = st.floats(-160.0, 160.0)
 angles = st.floats(-7.0, 7.0)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(offsets, offsets, angles)
 def test_coverage_equals_shapely_near_the_goal(x, y, turn):
     assert_coverage_is_right(in_goal_frame(x, y, turn))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from([-120.0, -75.0, -60.0, -30.0, -15.0, 0.0, 15.0, 30.0, 60.0, 75.0, 90.0, 120.0]),
     st.sampled_from([-120.0, -90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0, 120.0, 150.0]),
