@@ -15,7 +15,7 @@ from envs.demos.demonstrations import Demonstrations
 
 
 class Replay:
-    """Plays recorded set-points back and then stays at the last one."""
+    """Plays recorded set-points back; what follows a recording repeats its last one."""
 
     obs_horizon = 1
 
@@ -31,18 +31,27 @@ class Replay:
 
 
 def demonstrator(cell: Cell, demos: Demonstrations) -> pd.DataFrame:
-    """The ceiling: every demonstration replayed from its first state, a row an episode."""
+    """The ceiling: every demonstration replayed from its first state, a row an episode.
+
+    A replay ends with its recording: the agent is still on its way then, and to let it arrive added
+    up to 0.04 to the coverage that people reached.
+    """
     task = get_task(cell.task)
     replay = Replay(demos)
     config = EvalConfig(replay.pred_horizon, episodes=demos.num_episodes)
     env = task.make_vec(demos.num_episodes, cell.obs_type, "position")
     try:
         start = {"state": demos.states[demos.starts]}
-        episodes = rollout(replay, env, range(demos.num_episodes), config, options=start)
+        episodes = rollout(
+            replay,
+            env,
+            range(demos.num_episodes),
+            config,
+            options=start,
+            max_lengths=demos.lengths,
+        )
     finally:
         env.close()
-    # What comes after the recording is no part of it.
-    episodes["length"] = np.minimum(episodes["length"], demos.lengths)
     return _reference("demonstrator", episodes, cell, config)
 
 

@@ -94,6 +94,7 @@ def rollout(
     config: EvalConfig,
     progress: Progress | None = None,
     options: dict[str, Any] | None = None,
+    max_lengths: NDArray[np.int64] | None = None,
 ) -> pd.DataFrame:
     """Play one episode for each seed.
 
@@ -104,6 +105,7 @@ def rollout(
         config: Action horizon and latency.
         progress: Called after every step of all environments.
         options: For the environments' reset, such as given states.
+        max_lengths: Steps after which each episode ends at the latest, (N,).
 
     Returns:
         A row an episode: seed, is_success, score (largest reward), max_coverage, final_coverage
@@ -121,7 +123,7 @@ def rollout(
             f"{policy.pred_horizon}"
         )
     obs, info = env.reset(seed=list(seeds), options=options)  # type: ignore[arg-type]
-    record = _Record(len(seeds), info)
+    record = _Record(len(seeds), info, max_lengths)
     memory = policy.obs_horizon + config.latency
     frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)
     while record.live.any():
@@ -149,8 +151,11 @@ def rollout(
 class _Record:
     """What is measured of each episode; an ended episode is not touched again."""
 
-    def __init__(self, count: int, info: dict[str, Any]) -> None:
+    def __init__(
+        self, count: int, info: dict[str, Any], max_lengths: NDArray[np.int64] | None
+    ) -> None:
         self.live = np.ones(count, dtype=bool)
+        self.max_lengths = np.inf if max_lengths is None else max_lengths
         self.success = np.asarray(info["is_success"], dtype=bool).copy()
         self.score = np.zeros(count)
         self.coverage = np.asarray(info.get("coverage", np.full(count, np.nan)), dtype=float).copy()
@@ -171,7 +176,7 @@ class _Record:
         if "coverage" in info:
             self.coverage = np.where(live, info["coverage"], self.coverage)
             self.max_coverage = np.fmax(self.max_coverage, self.coverage)
-        self.live = live & ~ended
+        self.live = live & ~ended & (self.length < self.max_lengths)
 
     def frame(self, seeds: Sequence[int]) -> pd.DataFrame:
         return pd.DataFrame(

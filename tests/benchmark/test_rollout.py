@@ -191,6 +191,16 @@ def test_coverage_is_recorded_from_the_initial_state_to_the_last() -> None:
         assert episodes["final_coverage"][index] == covered[-1]
 
 
+def test_an_episode_ends_at_the_latest_after_the_length_it_is_given() -> None:
+    limits = np.array([3, 100, 4])
+    seeds = [2, 0, 1]  # 13, 5 and 9 steps of their own
+    episodes = rollout(WindowPolicy(), LinearTables(3), seeds, EvalConfig(2), max_lengths=limits)
+    assert episodes["length"].tolist() == [3, 5, 4]
+    assert episodes["predictions"].tolist() == [2, 3, 2]
+    expected = max(0, *np.sin(np.arange(1, 4) * length_of(2)))
+    assert episodes["score"][0] == pytest.approx(expected)
+
+
 def test_progress_is_told_of_every_step() -> None:
     steps: list[int] = []
     rollout(WindowPolicy(), LinearTables(2), [0, 1], EvalConfig(4), steps.append)
