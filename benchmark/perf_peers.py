@@ -27,7 +27,7 @@ _PLAYER = Path(__file__).with_name("gym_pusht_player.py")
 
 
 def requirements() -> tuple[str, ...]:
-    """What is installed: gym-pusht, which needs pymunk < 7, on this project's numpy and gymnasium."""
+    """What is installed: gym-pusht, which needs pymunk < 7, on the numpy and gymnasium of ours."""
     shared = (f"{name}=={version(name)}" for name in ("numpy", "gymnasium", "pygame"))
     return (f"gym-pusht=={GYM_PUSHT}", "pymunk==6.11.1", "shapely==2.2.0", *shared)
 
