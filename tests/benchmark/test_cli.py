@@ -1,0 +1,148 @@
+"""The command line: exit codes, and errors that help without a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import benchmark.cli
+from benchmark.cli import main
+from benchmark.train import Trainer
+from envs.demos.demonstrations import Demonstrations
+
+TINY = ["--preset", "smoke", "--methods", "diffusion-unet", "--control", "position"]
+FEW_UPDATES = ["--set", "train.updates=2", "agent.channels=[8]", "agent.groups=4"]
+
+
+@pytest.fixture(autouse=True)
+def store(
+    three_demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    monkeypatch.setenv("DPBENCH_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(trainer: Trainer) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(Trainer, "step", refuse)
+
+
+def test_the_list_names_tasks_methods_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("pusht", "dpbench/PushT-v1", "keypoints", "diffusion-unet", "smoke", "paper"):
+        assert name in printed
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "--task", "push-t"], "no task 'push-t'; tasks: "),
+        (["sweep", "--preset", "fast"], "no preset 'fast'; presets: smoke, quick, laptop, paper"),
+        (["sweep", "--methods", "dp"], "no method 'dp'; methods: "),
+        (["sweep", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed: keypoints"),
+        (["sweep", "--num-demonstrations", "0"], "0 episodes asked for"),
+        (["sweep", "--episodes", "0"], "episodes is 0; allowed: 1 or more"),
+        (["sweep", "--latency", "-1"], "latency is -1; allowed: 0 or more"),
+        (["sweep", *TINY, "--set", "train.update=3"], "no setting 'train.update'; settings there"),
+        (["sweep", *TINY, "--set", "train.updates"], "--set 'train.updates': write NAME=VALUE"),
+        (["sweep", *TINY, "--set", "train.updates=x"], "train.updates=x: expected int"),
+        (["sweep", "--data", "human", "--data-path", "nowhere.npz"], "nowhere.npz"),
+        (["sweep", "--data-path", "mine.npz"], "scripted demonstrations come from no file"),
+        (["run", "push-t", "diffusion-unet"], "no task 'push-t'"),
+        (["run", "pusht", "dp"], "no method 'dp'; methods: "),
+        (["report", *TINY], "none of these cells is done yet"),
+        (["demos", "push-t"], "no demonstrations of a task 'push-t'; choose from "),
+        (["demos", "pusht", "--from", "nowhere.zip"], "nowhere.zip"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_users_mistake_ends_with_code_2_and_says_what_is_allowed(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["swep"], ["sweep", "--presets", "smoke"], ["sweep", "--control", "torque"], ["run", "pusht"]],
+    ids=" ".join,
+)
+def test_an_unknown_command_option_or_choice_ends_with_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(("succeeded", "code"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("command", [["sweep"], ["run", "pusht", "diffusion-unet"], ["report"]])
+def test_cells_that_failed_end_with_code_1(
+    command: list[str], succeeded: bool, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark.cli, "sweep", lambda *_, **__: succeeded)
+    assert main(command) == code
+
+
+def test_an_interruption_ends_with_code_130_and_the_same_command_goes_on(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", *TINY, *FEW_UPDATES, "agent.num_inference_steps=1", "--episodes", "1"]
+    step = Trainer.step
+
+    def interrupted(trainer: Trainer) -> None:
+        if trainer.update == 1:
+            raise KeyboardInterrupt
+        step(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", interrupted)
+        assert main(command) == 130
+    assert "the same command continues where it stopped" in capsys.readouterr().err
+    assert main(command) == 0
+    assert len(list(store.glob("*/episodes/*.parquet"))) == 1
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_dry_run_lists_cells_and_states_and_runs_nothing(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", "--preset", "smoke", "--methods", "diffusion-unet", "--seeds", "42", "43"]
+    assert main([*command, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    for line, (seed, control) in zip(
+        lines, [(s, c) for s in (42, 43) for c in ("position", "velocity")], strict=True
+    ):
+        assert line.startswith(f"to do    pusht-scripted-diffusion-unet-{control}-s{seed}-")
+        assert line.endswith("updates")
+    assert not store.exists()
+
+
+def test_a_fault_of_ours_is_not_passed_off_as_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object, **__: object) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(benchmark.cli, "sweep", faulty)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["sweep"])
+
+
+def test_the_module_ends_with_the_exit_code_and_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmark", "sweep", "--task", "push-t"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: no task 'push-t'; tasks: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stdout == ""
