@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -189,6 +189,24 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
         changed = dataclasses.replace(part, **{name: value})
         cell = dataclasses.replace(cell, **{owner: changed}) if owner else changed
     return cell
+
+
+def override_evaluation(config: EvalConfig, changes: Sequence[str]) -> EvalConfig:
+    """Replace how a policy is evaluated, as in eval.action_horizon=12; leave out other names.
+
+    Raises:
+        ValueError: If there is no such setting, or the value is no whole number.
+    """
+    known = ("action_horizon", "latency", "inference_steps")
+    for change in changes:
+        key, _, text = change.partition("=")
+        if not key.startswith("eval."):
+            continue
+        name = key.removeprefix("eval.")
+        if name not in known or not text.isdecimal():
+            raise ValueError(f"{change}: write eval.NAME=NUMBER with one of {', '.join(known)}")
+        config = dataclasses.replace(config, **{name: int(text)})  # type: ignore[arg-type]
+    return config
 
 
 def _parse(text: str) -> Any:

@@ -67,7 +67,7 @@ _LAPTOP = {
     "diffusion-unet": Settings(
         DiffusionUnetConfig(channels=(64, 128, 256), kernel_size=3, step_dim=64, activation="silu"),
         TrainConfig(
-            updates=7500,
+            updates=10_000,
             batch_size=128,
             learning_rate=1e-3,
             warmup_updates=200,

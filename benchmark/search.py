@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.config import EvalConfig
-from benchmark.errors import UsageError
+from benchmark.config import Cell, EvalConfig, override_evaluation
+from benchmark.errors import UsageError, usage_errors
 from benchmark.run import best_device, run_cell
 from benchmark.stats import mean_score, success_rate
 from benchmark.store import Run
 from benchmark.sweep import SweepConfig, prepare
 from benchmark.tables import rate_text, score_text
 from benchmark.text_table import Table
+from envs.demos.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def search(
     Args:
         config: Task, preset, data, and the one method, control mode and seed that is tuned.
         candidates: Changed settings of each, NAME=VALUE parted by spaces; empty for the preset.
+            eval.NAME changes how a policy is evaluated, for which nothing is trained anew.
         episodes: Validation episodes of each.
         out: Folder of the log.
         store: Where runs are kept.
@@ -48,18 +50,15 @@ def search(
         The candidates, best score first; also written to `out`, from the first candidate on.
     """
     done: list[Candidate] = []
-    evaluation = EvalConfig(split="validation", episodes=episodes)
-    plans = [prepare(replace(config, set=(*config.set, *text.split()))) for text in candidates]
-    for _, cells in plans:
+    plans = [_prepare(text, config, episodes) for text in candidates]
+    for _, cells, _ in plans:
         if len(cells) != 1:
             raise UsageError(
                 f"a search tunes one cell, not {len(cells)}: "
                 "give one method, one control mode and one seed"
             )
     table = None
-    for text, (demos, cells) in zip(candidates, plans, strict=True):
-        cell = cells[0]
-        at = replace(evaluation, action_horizon=cell.action_horizon)
+    for text, (demos, (cell,), at) in zip(candidates, plans, strict=True):
         print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
         played = run_cell(cell, at, demos, store, best_device())
         minutes = float(Run(cell, store).history()["seconds"].iloc[-1]) / 60
@@ -71,6 +70,18 @@ def search(
     if table is None:
         raise UsageError("no candidates; write each as one word, such as 'train.batch_size=64'")
     return table
+
+
+def _prepare(
+    text: str, config: SweepConfig, episodes: int
+) -> tuple[Demonstrations, list[Cell], EvalConfig]:
+    """What a candidate trains on, what it trains, and how that is evaluated."""
+    words = text.split()
+    changes = [word for word in words if not word.startswith("eval.")]
+    demos, cells = prepare(replace(config, set=(*config.set, *changes)))
+    evaluation = replace(config.evaluation(cells[0]), split="validation", episodes=episodes)
+    with usage_errors():
+        return demos, cells, override_evaluation(evaluation, words)
 
 
 def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.DataFrame]:
