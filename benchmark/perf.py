@@ -49,7 +49,7 @@ TRAINED = ("smoke", "quick", "laptop")  # presets whose training a CPU can time
 PREDICTED = "laptop"  # preset whose predictions and evaluation are timed
 SAMPLERS: tuple[tuple[Sampler, int], ...] = (("ddpm", 100), ("ddim", 16), ("ddim", 10), ("ddim", 4))
 LEAST_REPETITIONS = 3
-BUSY = 0.3  # of the cores, in use before the start, above which a note warns
+BUSY = 0.3  # load average a core before the start, above which a note warns
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def training(
         begin = time.perf_counter()
         for _ in range(count):
             trainer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        if device.type != "cpu":
+            torch.accelerator.synchronize()  # an update is only queued there
         return (time.perf_counter() - begin) / count
 
     update(2)  # the first ones allocate
@@ -280,18 +280,21 @@ def table(found: Sequence[Measurement], load: float) -> Table:
 
     Args:
         found: The rows.
-        load: How busy each core was before the measurement, 0 to 1 and beyond.
+        load: Load average a core before the measurement.
     """
     rows = [each.record() for each in found]
     notes = [
-        "Median, lowest and highest of the repetitions. A prediction is that of a rollout: from "
-        "observations to actions, both as numpy arrays. An evaluation plays 300 steps an episode.",
+        "Median, lowest and highest of the repetitions. Push-T steps follow set-points that push "
+        "the block about the goal, and include coverage, observation and the wrappers of "
+        "gymnasium.make. A prediction is that of a rollout, from observations to actions, both "
+        "numpy arrays. An evaluation plays whole episodes with an untrained policy.",
         "; ".join(f"{key} {value}" for key, value in machine(best_device()).items()) + ".",
     ]
     if load > BUSY:
         notes.append(
-            f"Other programs used {load:.0%} of the cores before the start: this machine does "
-            "better than shown when it is quiet. Ratios are taken within a round and hold."
+            f"The load average was {load:.1f} a core before the start: other programs were running "
+            "and rates are below what this machine can do. Ratios are taken within a round and "
+            "suffer less."
         )
     return Table(
         "What this machine does",
