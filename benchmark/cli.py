@@ -83,7 +83,9 @@ def report_command(config: SweepConfig) -> int:
     Args:
         config: Which cells.
     """
-    return 0 if sweep(config, default_store(), [_command()], only_done=True) else 1
+    # What a report names is the command that makes its numbers again.
+    command = _command().replace(" report ", " sweep ", 1)
+    return 0 if sweep(config, default_store(), [command], only_done=True) else 1
 
 
 def demos_command(
