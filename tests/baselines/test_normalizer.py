@@ -62,14 +62,14 @@ def test_standard_scaling_gives_mean_0_and_deviation_1() -> None:
     torch.testing.assert_close(scaled.std(0), torch.ones(3), rtol=1e-5, atol=0)
 
 
-def test_quantile_scaling_clips_one_percent_at_each_end_and_keeps_the_rest() -> None:
+def test_quantile_scaling_clips_half_a_percent_at_each_end_and_keeps_the_rest() -> None:
     values = torch.arange(1001.0)[:, None]
     scaled = fitted(values, "quantile").normalize("action", values)
-    assert int((scaled == -1).sum()) == pytest.approx(11, abs=1)  # 0 .. 10
-    assert int((scaled == 1).sum()) == pytest.approx(11, abs=1)
+    assert int((scaled == -1).sum()) == pytest.approx(6, abs=1)  # 0 .. 5
+    assert int((scaled == 1).sum()) == pytest.approx(6, abs=1)
     assert scaled.abs().max() == 1
     torch.testing.assert_close(scaled[500], torch.zeros(1), rtol=0, atol=1e-6)
-    torch.testing.assert_close(scaled[745], torch.full((1,), 0.5), rtol=0, atol=1e-6)  # 245 / 490
+    torch.testing.assert_close(scaled[599], torch.full((1,), 0.2), rtol=0, atol=1e-6)  # 99 / 495
 
 
 def test_quantile_scaling_does_not_let_one_outlier_squeeze_the_bulk() -> None:
