@@ -54,7 +54,7 @@ BUSY = 0.3  # load average a core before the start, above which a note warns
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured; the defaults take about a minute on two cores."""
+    """How much is measured; the defaults take a minute or two on two cores."""
 
     rounds: int = 5
     """Repetitions of environment steps and of trainings."""
