@@ -1,13 +1,14 @@
 """The one table that pairs methods with settings, for every preset.
 
-smoke proves the chain in seconds, quick trains a cell for at most 4 minutes and laptop for at most
-15 minutes on two CPU cores; paper holds the published settings, for a GPU.
+smoke proves the chain in seconds, quick trains a cell for about 5 minutes and laptop for about 24 on
+the two CPU cores of results/perf, 4 and 15 being the aim; paper holds the published settings, for a
+GPU.
 
 What quick and laptop change against paper, and why:
     - Narrower networks, fewer updates, a higher learning rate and 16 DDIM steps: what two cores can
-      compute in that time. `python -m benchmark search` compared the candidates on validation
-      seeds; its log is in results/search.
-    - The average of the weights looks back a tenth of the training instead of 10,000 updates.
+      compute in that time. `python -m benchmark search` compares candidates on validation
+      seeds; its log so far is in results/search.
+    - The average of the weights looks back 50 to 500 updates instead of 10,000.
 """
 
 from __future__ import annotations
