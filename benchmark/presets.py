@@ -1,8 +1,8 @@
 """The one table that pairs methods with settings, for every preset.
 
-smoke proves the chain in seconds, quick trains a cell for about 5 minutes and laptop for about 24 on
-the two CPU cores of results/perf, 4 and 15 being the aim; paper holds the published settings, for a
-GPU.
+smoke proves the chain in seconds, quick trains a cell for about 5 minutes and laptop for about 24
+on the two CPU cores of results/perf, 4 and 15 being the aim; paper holds the published settings,
+for a GPU.
 
 What quick and laptop change against paper, and why:
     - Narrower networks, fewer updates, a higher learning rate and 16 DDIM steps: what two cores can

@@ -3,9 +3,9 @@
 gym-pusht needs pymunk < 7 and this project pymunk >= 7, so the script runs in an environment of its
 own and imports nothing from this project:
 
-    python -m venv /tmp/peer
-    /tmp/peer/bin/pip install gym-pusht==0.1.8 "pymunk<7"
-    /tmp/peer/bin/python tests/golden/record_pusht.py
+    python -m venv .venv-peer
+    .venv-peer/bin/pip install gym-pusht==0.1.8 "pymunk<7"
+    .venv-peer/bin/python tests/golden/record_pusht.py
 
 It writes two files beside itself. States are agent x, y, block x, y (px) and angle (rad, not
 wrapped); `start` is what was given to the reset, which sets the position first.
