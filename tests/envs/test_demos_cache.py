@@ -96,8 +96,10 @@ def test_two_that_make_the_same_at_once_leave_one_whole_file(folder):
     assert npz.read(cache.cache_path(FIRST, 1), SECOND).metadata == FIRST
 
 
-def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(monkeypatch, folder):
+def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(
+    monkeypatch, folder, tmp_path
+):
     assert cache.cache_dir() == folder
     monkeypatch.delenv("DPBENCH_CACHE")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert str(cache.cache_dir()) == "/home/somebody/.cache/dpbench"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.cache_dir() == tmp_path / ".cache" / "dpbench"
