@@ -1,5 +1,9 @@
 """Policies, built to win. Importing this package registers them; no simulator in here."""
 
-from baselines.diffusion.agent import DiffusionUnet
+from baselines.bc_mlp import BcMlp
+from baselines.bet import Bet
+from baselines.diffusion.agent import DiffusionTransformer, DiffusionUnet
+from baselines.ibc import Ibc
+from baselines.lstm_gmm import LstmGmm
 
-__all__ = ["DiffusionUnet"]
+__all__ = ["BcMlp", "Bet", "DiffusionTransformer", "DiffusionUnet", "Ibc", "LstmGmm"]

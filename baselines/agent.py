@@ -60,6 +60,11 @@ class Spec:
             raise ValueError(f"obs_shapes has {sorted(self.obs_shapes)}; allowed: state, pixels")
 
     @property
+    def chunk(self) -> int:
+        """Actions of a prediction from the current step on, Tp - To + 1."""
+        return self.pred_horizon - self.obs_horizon + 1
+
+    @property
     def state_dim(self) -> int:
         """Do, the numbers in one `state` observation; 0 when there is none."""
         return math.prod(self.obs_shapes["state"]) if "state" in self.obs_shapes else 0
@@ -116,22 +121,47 @@ class Agent(nn.Module, ABC):
             ValueError: If a window is not obs_horizon long.
         """
 
+    def fit(self, actions: Tensor, generator: torch.Generator) -> None:
+        """Take from the demonstrations what is not learnt by gradients, once, before training.
+
+        Most methods take nothing.
+
+        Args:
+            actions: Of all training windows, (W, Tp, Da), in environment units.
+            generator: Source of all noise.
+        """
+
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; a method that decays only some weights overrides this."""
         return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
 
     @property
     def inference_steps(self) -> int:
-        """Denoising steps of a prediction; 0 for a method that has none."""
+        """Denoising steps of a prediction, or rounds of its search; 0 for a method without."""
         return 0
 
     def set_inference_steps(self, steps: int) -> None:
-        """Predict with another number of denoising steps.
+        """Predict with another number of denoising steps or rounds.
 
         Raises:
             ValueError: If the method has none, or cannot take so many.
         """
         raise ValueError(f"{self.name} has no inference steps to set to {steps}")
+
+    def current_and_later(self, actions: Tensor) -> Tensor:
+        """Actions of windows from the current step on, (B, Tp, Da) to (B, Tp - To + 1, Da).
+
+        The ones before are past when a prediction is made: a method need not model them.
+        """
+        return actions[:, self.spec.obs_horizon - 1 :]
+
+    def as_prediction(self, chunk: Tensor) -> Tensor:
+        """Actions from the current step on, (B, N, Tp - To + 1, Da), as a prediction of Tp actions.
+
+        The entries before, of steps that are past and never executed, repeat the first.
+        """
+        past = chunk[:, :, :1].expand(-1, -1, self.spec.obs_horizon - 1, -1)
+        return torch.cat([past, chunk], dim=2)
 
     def check_window(self, obs: Obs) -> int:
         """Return the batch size of `obs` after checking names, window length and shapes."""

@@ -25,6 +25,25 @@ def rand(shape: tuple[int, ...], generators: Generators, device: torch.device) -
     return _draw(torch.rand, shape, generators, device)
 
 
+def choose(shares: Tensor, count: int, generators: Generators) -> Tensor:
+    """Draw numbers of columns with the probabilities in each row.
+
+    Args:
+        shares: Not negative, (B, ..., M); a row may sum to anything above 0.
+        count: Draws for each row, N.
+        generators: Source of the noise.
+
+    Returns:
+        (B, ..., N), each from 0 to M - 1.
+    """
+    total = shares.cumsum(-1)
+    shape = (*shares.shape[:-1], count)
+    drawn = rand(shape, generators, shares.device) * total[..., -1:]
+    # The inverse of the cumulative shares; the product above may round up to their very end.
+    chosen = torch.searchsorted(total, drawn, right=True)
+    return chosen.clamp(max=shares.shape[-1] - 1)
+
+
 def _draw(
     sample: Callable[..., Tensor],
     shape: tuple[int, ...],

@@ -62,6 +62,10 @@ class Windows:
             self._actions[self._action_steps[index]],
         )
 
+    def actions(self) -> Tensor:
+        """Actions of all windows, (W, Tp, Da)."""
+        return self._actions[self._action_steps]
+
     def shuffled(self, update: int, batch_size: int, seed: int) -> Tensor:
         """Window numbers (B,) of training update `update`.
 

@@ -44,7 +44,8 @@ class TrainConfig:
     ema_maximum: float = 0.9999
     """Largest decay of that average."""
     precision: Precision = "auto"
-    """Of the forward pass: auto is bfloat16 on a GPU that has it and float32 elsewhere."""
+    """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
+    (see `benchmark.train.multiplies_bfloat16`) and float32 elsewhere."""
     checkpoints: int = 5
     """How often, evenly spread, action error and validation score are measured."""
     validation_episodes: int = 20
@@ -137,7 +138,8 @@ class EvalConfig:
     latency: int = 0
     """Steps between the newest observation that the policy sees and its first executed action."""
     inference_steps: int = 0
-    """Denoising steps of a prediction; 0 leaves the method as it was configured."""
+    """Denoising steps of a prediction (IBC: rounds of its search); 0 leaves the method as it was
+    configured."""
     split: Split = "test"
     """Which episode seeds."""
     episodes: int = 50
@@ -172,23 +174,24 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
     Raises:
         ValueError: If there is no such setting, or the value is of another type.
     """
+    parts = {"": cell, "train": cell.train, "agent": cell.agent}
+    values: dict[str, dict[str, Any]] = {owner: {} for owner in parts}
     for key, text in changes.items():
         owner, _, name = key.rpartition(".")
-        part = {"": cell, "train": cell.train, "agent": cell.agent}.get(owner)
         known = [*_SETTINGS, "agent.NAME", "train.NAME"]
-        if owner and part:
-            known = [field.name for field in dataclasses.fields(part)]
-        if part is None or name not in known:
+        if owner and owner in parts:
+            known = [field.name for field in dataclasses.fields(parts[owner])]
+        if owner not in parts or name not in known:
             raise ValueError(f"no setting {key!r}; settings there: {', '.join(sorted(known))}")
-        value = _parse(text)
-        old = getattr(part, name)
+        value, old = _parse(text), getattr(parts[owner], name)
         if isinstance(old, float) and type(value) is int:
             value = float(value)
         if type(value) is not type(old):
             raise ValueError(f"{key}={text}: expected {type(old).__name__}, such as {old!r}")
-        changed = dataclasses.replace(part, **{name: value})
-        cell = dataclasses.replace(cell, **{owner: changed}) if owner else changed
-    return cell
+        values[owner][name] = value
+    # All of a part at once: they are checked together, so their order does not matter.
+    agent, train = (dataclasses.replace(parts[name], **values[name]) for name in ("agent", "train"))
+    return dataclasses.replace(cell, agent=agent, train=train, **values[""])
 
 
 def override_evaluation(config: EvalConfig, changes: Sequence[str]) -> EvalConfig:

@@ -26,6 +26,7 @@ from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.config import Cell, TrainConfig
 from benchmark.files import write_whole
+from benchmark.progress import progress_bar
 from benchmark.seeding import derive
 from benchmark.store import Run
 from benchmark.tasks import get_task
@@ -88,6 +89,19 @@ def learning_rate(config: TrainConfig, update: int) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices in hardware, faster than float32 ones.
+
+    A CPU does with AVX512-BF16 or AMX; one without these emulates it, slower than float32.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return False
+
+
 class Trainer:
     """One training that can be stopped after any update and continued.
 
@@ -103,6 +117,9 @@ class Trainer:
         torch.manual_seed(derive(cell.seed, "weights"))
         cls = agent_class(cell.method)
         self.agent = cls(cell.agent, self.data.spec, self.data.normalizer).to(device)
+        self.agent.fit(
+            self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
+        )
         self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
         self.optimizer = torch.optim.AdamW(
             self.agent.parameter_groups(cell.train.weight_decay),
@@ -117,9 +134,7 @@ class Trainer:
         # Noise is drawn on the CPU, where a seed gives the same numbers on every machine.
         self._generator = torch.Generator()
         self._bfloat16 = cell.train.precision == "bfloat16" or (
-            cell.train.precision == "auto"
-            and device.type == "cuda"
-            and torch.cuda.is_bf16_supported()
+            cell.train.precision == "auto" and multiplies_bfloat16(device)
         )
 
     def step(self) -> None:
@@ -171,12 +186,16 @@ class Trainer:
 
     @torch.inference_mode()
     def _action_error(self, agent: Agent) -> float:
-        """Root mean squared distance of sampled actions to the demonstrated ones, env units."""
+        """Root mean squared distance of sampled actions to the demonstrated ones, env units.
+
+        Taken from the current step on; what lies before is past and never executed.
+        """
         count = min(ERROR_WINDOWS, len(self.data.windows))
         spread = torch.linspace(0, len(self.data.windows) - 1, count).long().to(self.device)
         batch = self.data.windows.batch(spread)
         sampled = agent.act(batch.obs, torch.Generator().manual_seed(0))[:, 0]
-        return float((sampled - batch.actions).square().mean().sqrt())
+        error = agent.current_and_later(sampled - batch.actions)
+        return float(error.square().mean().sqrt())
 
     def save(self, run: Run) -> None:
         """Keep everything that continuing needs, in one file."""
@@ -239,14 +258,8 @@ def train(
         round(config.updates * i / config.checkpoints) for i in range(1, 1 + config.checkpoints)
     }
     saved = time.monotonic()
-    with tqdm(
-        total=config.updates,
-        initial=trainer.update,
-        desc="  train",
-        unit="update",
-        leave=False,
-        mininterval=0.5,
-    ) as bar:
+    what = f"{run.cell.method} {run.cell.control}: train"
+    with progress_bar(config.updates, what, "update", trainer.update) as bar:
         while trainer.update < config.updates:
             trainer.step()
             bar.update()

@@ -1,25 +1,33 @@
-"""Diffusion Policy with a convolutional U-Net (DP-C).
+"""Diffusion Policy with a convolutional U-Net (DP-C) or a time-series transformer (DP-T).
 
 Chi et al., *Diffusion Policy: Visuomotor Policy Learning via Action Diffusion*, RSS 2023 and IJRR
-2024 (arXiv 2303.04137). Published settings: To/Ta/Tp 2/8/16, 100 squared-cosine steps, epsilon
-prediction, U-Net 256-512-1024 with kernel 5, AdamW 1e-4, EMA (DP Table 7 and App. A).
+2024 (arXiv 2303.04137). Both denoise action sequences by the one process of `schedule.py`; they
+differ in the network and in how it is conditioned.
+
+Published settings, both: 100 squared-cosine steps, epsilon prediction, AdamW 1e-4, EMA (DP Table 7
+and App. A). DP-C: To/Ta/Tp 2/8/16, U-Net 256-512-1024 with kernel 5. DP-T: 2/8/16 on Push-T and
+2/8/10 on robomimic, 8 layers, 4 heads, width 256, attention dropout 0.01 (Push-T) or 0.3
+(robomimic), weight decay 0.1 (Push-T) or 0.001 (robomimic).
 
 Differences:
     - DDIM with 16 steps is the default sampler also for state observations (published: DDPM 100);
       `num_inference_steps` and `sampler` bring the published one back.
-    - Push-T from state is conditioned by FiLM; the published table used inpainting there.
+    - Push-T from state is conditioned by FiLM; the published DP-C used inpainting there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
+from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import Activation, ConditionalUnet1d
+from baselines.nets.attention import parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -41,9 +49,23 @@ class DiffusionUnetConfig(DiffusionConfig):
     """Of the network."""
 
 
+@dataclass(frozen=True)
+class DiffusionTransformerConfig(DiffusionConfig):
+    """Settings of DP-T: the diffusion process and its network."""
+
+    layers: int = 8
+    """Decoder layers."""
+    heads: int = 4
+    """Of every attention."""
+    width: int = 256
+    """Length of a token."""
+    dropout: float = 0.01
+    """Of attention weights and of every residual branch, in training."""
+
+
 @register("diffusion-unet")
 class DiffusionUnet(Agent):
-    """Diffusion Policy, CNN-based."""
+    """Diffusion Policy, CNN-based: the observation window scales and shifts every block (FiLM)."""
 
     Config = DiffusionUnetConfig
 
@@ -63,24 +85,68 @@ class DiffusionUnet(Agent):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Denoising loss of a batch (DP Eq. 5)."""
-        obs = self.encoder(batch.obs, self.normalizer, generator)  # (B, size)
+        obs = self.encoder(batch.obs, self.normalizer, generator)  # (B, To * F)
         clean = self.normalizer.normalize("action", batch.actions)
         return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
 
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
-        batch = self.check_window(obs)
-        # Encoded once a prediction, not once a denoising step: (B * N, size).
-        encoded = self.encoder(obs, self.normalizer).repeat_interleave(num_samples, 0)
-        tp, da = self.spec.pred_horizon, self.spec.action_dim
-
-        def denoiser(x: Tensor, step: Tensor) -> Tensor:
-            flat = x.reshape(batch * num_samples, tp, da)
-            prediction: Tensor = self.network(flat, step.repeat_interleave(num_samples), encoded)
-            return prediction.reshape(x.shape)
-
-        sample = self.diffusion.sample(denoiser, (batch, num_samples, tp, da), generator)
+        self.check_window(obs)
+        encoded = self.encoder(obs, self.normalizer)
+        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
+        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
         return self.normalizer.denormalize("action", sample)
+
+    @property
+    def inference_steps(self) -> int:
+        """Denoising steps of a prediction."""
+        return self.diffusion.config.num_inference_steps
+
+    def set_inference_steps(self, steps: int) -> None:
+        """Predict with another number of denoising steps, 1 to K."""
+        self.diffusion.config = replace(self.diffusion.config, num_inference_steps=steps)
+
+
+@register("diffusion-transformer")
+class DiffusionTransformer(Agent):
+    """Diffusion Policy, transformer-based: action tokens attend to the steps of the window."""
+
+    Config = DiffusionTransformerConfig
+
+    def __init__(
+        self, config: DiffusionTransformerConfig, spec: Spec, normalizer: Normalizer
+    ) -> None:
+        super().__init__(config, spec, normalizer)
+        self.diffusion = Diffusion(config)
+        self.encoder = ObsEncoder(spec)
+        self.network = DenoisingTransformer(
+            spec.action_dim,
+            self.encoder.step_size,
+            spec.obs_horizon,
+            spec.pred_horizon,
+            config.layers,
+            config.heads,
+            config.width,
+            config.dropout,
+        )
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Denoising loss of a batch (DP Eq. 5)."""
+        obs = self.encoder.steps(batch.obs, self.normalizer, generator)  # (B, To, F)
+        clean = self.normalizer.normalize("action", batch.actions)
+        return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
+
+    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
+        self.check_window(obs)
+        encoded = self.encoder.steps(obs, self.normalizer)
+        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
+        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
+        return self.normalizer.denormalize("action", sample)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Weights of linear layers decay; biases, norms and positions do not."""
+        return parameter_groups(self, weight_decay)
 
     @property
     def inference_steps(self) -> int:

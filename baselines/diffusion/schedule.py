@@ -86,6 +86,8 @@ def betas(config: DiffusionConfig) -> Tensor:
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """The network: noised data (B, ...) and step (B,) to its prediction (B, ...)."""
+ConditionalDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""The same with what it is conditioned on, (B, ...), as its last argument."""
 
 
 class Diffusion(nn.Module):
@@ -99,6 +101,7 @@ class Diffusion(nn.Module):
         abar = torch.cumprod(1 - betas(config), 0)
         # A constant of the config: rebuilt, not stored in checkpoints.
         self.register_buffer("abar", abar.float(), persistent=False)
+        self._abar: list[float] = abar.tolist()  # for sampling: read without waiting for a GPU
 
     def add_noise(self, clean: Tensor, noise: Tensor, step: Tensor) -> Tensor:
         """Noise `clean` (B, ...) to step `step` (B,) (DDPM Eq. 4)."""
@@ -133,6 +136,33 @@ class Diffusion(nn.Module):
             pass
         return data
 
+    def sample_sequences(
+        self,
+        network: ConditionalDenoiser,
+        condition: Tensor,
+        shape: tuple[int, int, int],
+        generators: Generators,
+    ) -> Tensor:
+        """Draw N sequences (Tp, Da) for each of B conditions.
+
+        Args:
+            network: Denoises sequences (B * N, Tp, Da).
+            condition: Encoded observations, (B, ...).
+            shape: N, Tp and Da.
+            generators: Source of the noise.
+
+        Returns:
+            (B, N, Tp, Da).
+        """
+        count, *sequence = shape
+        repeated = condition.repeat_interleave(count, 0)  # encoded once, not once a step
+
+        def denoiser(data: Tensor, step: Tensor) -> Tensor:
+            flat = data.reshape(-1, *sequence)
+            return network(flat, step.repeat_interleave(count), repeated).reshape(data.shape)
+
+        return self.sample(denoiser, (len(condition), *shape), generators)
+
     def denoise(
         self, denoiser: Denoiser, shape: tuple[int, ...], generators: Generators
     ) -> Iterator[Tensor]:
@@ -164,8 +194,8 @@ class Diffusion(nn.Module):
         With `noise` this is the posterior of DDPM (Eq. 6 and 7), without it DDIM with eta = 0
         (Eq. 12). At the last step, to -1, both return the estimate of a_0.
         """
-        abar = float(self.abar[step])
-        abar_previous = float(self.abar[previous]) if previous >= 0 else 1.0
+        abar = self._abar[step]
+        abar_previous = self._abar[previous] if previous >= 0 else 1.0
         clean, epsilon = self._estimates(prediction, data, abar)
         if self.config.sampler == "ddim":
             return math.sqrt(abar_previous) * clean + math.sqrt(1 - abar_previous) * epsilon

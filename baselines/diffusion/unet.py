@@ -1,4 +1,4 @@
-"""The 1-D convolutional U-Net with FiLM conditioning (DP Sec. IV-A and App. A).
+"""The 1-D convolutional U-Net with FiLM conditioning (DP Sec. III-A and App. A).
 
 It denoises an action sequence: convolutions run along time, and every residual block is scaled and
 shifted channel by channel (FiLM, Perez et al. 2018) by what is conditioned on: the diffusion step

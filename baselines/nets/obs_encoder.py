@@ -1,4 +1,4 @@
-"""What a network is conditioned on: a window of observations as one vector."""
+"""What a network is conditioned on: a window of observations, a vector a step or one in all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from baselines.normalizer import Normalizer
 
 
 class ObsEncoder(nn.Module):
-    """Encodes windows of observations, (B, To, ...) to (B, size).
+    """Encodes windows of observations, (B, To, ...) to (B, To * step_size).
 
     Each step gives its normalised `state`, and the features of its `pixels` where there are any;
     without pixels there is nothing to learn and the encoder has no parameters.
@@ -24,13 +24,21 @@ class ObsEncoder(nn.Module):
         super().__init__()
         pixels = spec.obs_shapes.get("pixels")
         self.image = ImageEncoder(pixels) if pixels is not None else None
-        self.size = spec.obs_horizon * (spec.state_dim + (FEATURES if pixels is not None else 0))
-        """Length of an encoded window, To * (Do + 64 with pixels)."""
+        self.step_size = spec.state_dim + (FEATURES if pixels is not None else 0)
+        """Length of an encoded step, F = Do + 64 with pixels."""
+        self.size = spec.obs_horizon * self.step_size
+        """Length of an encoded window, To * F."""
 
     def forward(
         self, obs: Obs, normalizer: Normalizer, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Encode windows.
+        """Encode windows as one vector each, (B, To * F); see `steps`."""
+        return self.steps(obs, normalizer, generator).flatten(1)
+
+    def steps(
+        self, obs: Obs, normalizer: Normalizer, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Encode every step of the windows.
 
         Args:
             obs: Windows in environment units; `state` (B, To, Do), `pixels` (B, To, H, W, 3).
@@ -38,7 +46,7 @@ class ObsEncoder(nn.Module):
             generator: Draws a crop for each image, in training; None crops centrally.
 
         Returns:
-            One vector a window, (B, size).
+            One vector a step, (B, To, F).
         """
         parts = []
         if "state" in obs:
@@ -47,4 +55,4 @@ class ObsEncoder(nn.Module):
             pixels = obs["pixels"]
             features = self.image(pixels.flatten(0, 1), generator)  # (B * To, 64)
             parts.append(features.unflatten(0, pixels.shape[:2]))
-        return torch.cat(parts, dim=-1).flatten(1)
+        return torch.cat(parts, dim=-1)

@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from baselines.agent import config_from_json, load_agent, save_agent
+from baselines.agent import Agent, config_from_json, load_agent, save_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
+
+MakeTiny = Callable[..., Agent]
 
 
 def actions_of(agent: torch.nn.Module) -> torch.Tensor:
@@ -24,15 +28,19 @@ def edit(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_loaded_agent_acts_as_the_saved_one(tiny_agent: DiffusionUnet, tmp_path: Path) -> None:
-    save_agent(tiny_agent, tmp_path / "policy")
+def test_a_loaded_agent_acts_as_the_saved_one(
+    method: str, make_tiny: MakeTiny, tmp_path: Path
+) -> None:
+    agent = make_tiny(method)
+    save_agent(agent, tmp_path / "policy")
+    torch.manual_seed(7)  # what it is built with before its weights are read is another
     loaded = load_agent(tmp_path / "policy")
-    assert isinstance(loaded, DiffusionUnet)
-    assert loaded.config == tiny_agent.config
-    assert loaded.spec == tiny_agent.spec
-    assert loaded.normalizer.kinds == tiny_agent.normalizer.kinds
+    assert type(loaded) is type(agent)
+    assert loaded.config == agent.config
+    assert loaded.spec == agent.spec
+    assert loaded.normalizer.kinds == agent.normalizer.kinds
     assert not loaded.training
-    torch.testing.assert_close(actions_of(loaded), actions_of(tiny_agent), rtol=0, atol=0)
+    torch.testing.assert_close(actions_of(loaded), actions_of(agent), rtol=0, atol=0)
 
 
 def test_a_checkpoint_is_two_files_of_tensors_and_json(
@@ -47,7 +55,7 @@ def test_a_checkpoint_is_two_files_of_tensors_and_json(
 
 
 WITHOUT_PICKLE = """
-import pickle, sys
+import json, pickle, sys
 from pathlib import Path
 import torch
 from baselines.agent import load_agent
@@ -56,17 +64,23 @@ def refused(*arguments, **options):
     raise AssertionError("a checkpoint was unpickled")
 
 torch.load = pickle.load = pickle.loads = pickle.Unpickler = pickle._Unpickler = refused
-agent = load_agent(Path(sys.argv[1]))
 obs = {"state": torch.linspace(90, 160, 12).reshape(2, 2, 3)}
-with torch.no_grad():
-    print(agent.act(obs, torch.Generator().manual_seed(0), 3).double().sum().item())
+sums = {}
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    agent = load_agent(folder)
+    with torch.no_grad():
+        actions = agent.act(obs, torch.Generator().manual_seed(0), 3)
+    sums[folder.name] = actions.double().sum().item()
+print(json.dumps(sums))
 """
 
 
-def test_loading_in_another_process_unpickles_nothing(
-    tiny_agent: DiffusionUnet, tmp_path: Path
+def test_loading_in_another_process_unpickles_nothing_whatever_the_method(
+    toys: dict[str, Any], make_tiny: MakeTiny, tmp_path: Path
 ) -> None:
-    save_agent(tiny_agent, tmp_path)
+    agents = {method: make_tiny(method) for method in toys}
+    for method, agent in agents.items():
+        save_agent(agent, tmp_path / method)
     printed = subprocess.run(
         [sys.executable, "-c", WITHOUT_PICKLE, str(tmp_path)],
         capture_output=True,
@@ -74,7 +88,8 @@ def test_loading_in_another_process_unpickles_nothing(
         check=False,
     )
     assert printed.returncode == 0, printed.stderr
-    assert float(printed.stdout) == pytest.approx(actions_of(tiny_agent).double().sum().item())
+    expected = {name: actions_of(agent).double().sum().item() for name, agent in agents.items()}
+    assert json.loads(printed.stdout) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("missing", ["agent.json", "model.safetensors"])

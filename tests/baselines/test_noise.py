@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.noise import rand, randn
+import baselines.noise
+from baselines.noise import choose, rand, randn
 
 CPU = torch.device("cpu")
 draws = pytest.mark.parametrize("draw", [randn, rand])
@@ -64,3 +65,56 @@ def test_gaussian_noise_is_standard_and_uniform_noise_lies_in_the_unit_interval(
 def test_a_wrong_number_of_generators_is_refused(draw: Callable[..., Tensor]) -> None:
     with pytest.raises(ValueError, match="2 generators for a batch of 3; give one a row"):
         draw((3, 4), [stream(0), stream(1)], CPU)
+
+
+# ---- choosing by shares ----
+
+
+@pytest.mark.parametrize("sources", ["one", "one a row"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 40.0])
+def test_columns_are_chosen_as_often_as_their_shares_say(sources: str, scale: float) -> None:
+    shares = torch.tensor([[[0.5, 0.0, 0.2, 0.3]], [[0.0, 0.9, 0.1, 0.0]]])  # (B, 1, M)
+    generators = stream(0) if sources == "one" else [stream(1), stream(2)]
+    chosen = choose(scale * shares, 20_000, generators)
+    assert chosen.shape == (2, 1, 20_000)
+    for row, expected in zip(chosen[:, 0], shares[:, 0], strict=True):
+        found = row.bincount(minlength=4) / 20_000
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.012)
+        assert not found[expected == 0].any()
+
+
+def test_draws_of_one_row_are_independent() -> None:
+    chosen = choose(torch.tensor([[0.5, 0.5]]), 20_000, stream(0))[0].float()
+    neighbours = torch.corrcoef(torch.stack([chosen[0::2], chosen[1::2]]))[0, 1]
+    assert neighbours.abs() < 0.04
+
+
+def test_a_choice_with_its_own_generator_does_not_depend_on_the_other_rows() -> None:
+    shares = torch.rand((3, 2, 50), generator=stream(0))
+    together = choose(shares, 30, [stream(7), stream(8), stream(9)])
+    other_company = choose(shares[[0, 1]], 30, [stream(1), stream(8)])
+    assert torch.equal(other_company[1], together[1])
+    assert not torch.equal(other_company[0], together[0])
+
+
+@pytest.mark.parametrize("total", [1.0, 0.3, 0.7, 1e-30, 7e5])
+def test_the_largest_draw_chooses_the_last_column_that_has_a_share(
+    monkeypatch: pytest.MonkeyPatch, total: float
+) -> None:
+    """Behind it lie columns without a share; times the largest draw a sum stays below itself."""
+    largest = 1 - 2.0**-24  # in float32
+
+    def drawn(shape: tuple[int, ...], *_: object) -> Tensor:
+        return torch.full(shape, largest)
+
+    monkeypatch.setattr(baselines.noise, "rand", drawn)
+    shares = total * torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.2, 0.3, 0.0, 0.5]])
+    assert choose(shares, 2, stream(0)).tolist() == [[1, 1], [3, 3]]
+
+
+def test_the_smallest_draw_chooses_the_first_column_that_has_a_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(baselines.noise, "rand", lambda shape, *_: torch.zeros(shape))
+    shares = torch.tensor([[0.0, 0.0, 0.4, 0.6], [0.2, 0.3, 0.0, 0.5]])
+    assert choose(shares, 1, stream(0)).tolist() == [[2], [0]]

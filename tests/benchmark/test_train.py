@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import baselines.agent
 import benchmark.train
 from baselines.agent import Agent, Batch, Obs, Spec
+from baselines.bet import BetConfig
 from baselines.diffusion.agent import DiffusionUnetConfig
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -74,6 +75,7 @@ AGENTS = {
     "diffusion-unet": DiffusionUnetConfig(
         num_inference_steps=2, channels=(8, 8), kernel_size=3, groups=4, step_dim=8
     ),
+    "bet": BetConfig(bins=4, layers=1, heads=2, width=8),  # bins from the data, and dropout
 }
 
 
@@ -334,3 +336,47 @@ def test_the_scaling_of_actions_is_fitted_to_what_the_policy_predicts(
         actions = data.windows.batch(torch.arange(len(data.windows))).actions
         scaled = data.normalizer.normalize("action", actions)
         assert scaled.abs().max().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_method_is_fitted_to_the_actions_of_all_windows_before_its_first_update(
+    three_demonstrations: Demonstrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+    monkeypatch.setattr(Regression, "fit", lambda _, *given: fitted.append(given[0]))
+    trainer = Trainer(make_cell(), three_demonstrations, CPU)
+    (actions,) = fitted
+    torch.testing.assert_close(actions, all_windows(make_cell(), three_demonstrations).actions)
+    assert trainer.update == 0
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx2": True, "avx512_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_auto_precision_takes_bfloat16_where_the_processor_multiplies_it(
+    able: dict[str, bool],
+    expected: bool,
+    three_demonstrations: Demonstrations,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    seen = []
+    forward = Regression._predict
+
+    def noted(agent: Regression, obs: Obs) -> Tensor:
+        prediction = forward(agent, obs)
+        seen.append(prediction.dtype)
+        return prediction
+
+    monkeypatch.setattr(Regression, "_predict", noted)
+    trainer = Trainer(make_cell(), three_demonstrations, CPU)
+    trainer.step()
+    assert seen == [torch.bfloat16 if expected else torch.float32]
+    # Weights and their average stay in float32, whatever they are multiplied in.
+    for module in (trainer.agent, trainer.ema.module):
+        assert {weights.dtype for weights in module.parameters()} == {torch.float32}

@@ -1,0 +1,91 @@
+"""The time-series diffusion transformer (DP Sec. III-A and App. A).
+
+A token an action. Each attends to itself and to earlier ones, and to a memory: one token for the
+diffusion step and one for each observed step. An action token may look at the diffusion step and at
+the observations up to its own time.
+
+    memory     [step k] [obs t-1] [obs t]
+    actions             [a t-1]   [a t]   [a t+1] ...
+
+The function is that of the published network without encoder layers (`n_cond_layers: 0`: an MLP on
+the memory).
+
+Differences:
+    - All linear layers decay alike, those of an image encoder too; its published decay is smaller.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from baselines.diffusion.unet import SinusoidalEmbedding
+from baselines.nets.attention import Block, causal_mask, initialize
+
+
+class DenoisingTransformer(nn.Module):
+    """The transformer over action sequences.
+
+    Args:
+        action_dim: Da.
+        obs_dim: F, length of an encoded observation.
+        obs_horizon: To.
+        pred_horizon: Tp.
+        layers: Decoder layers; published 8.
+        heads: Of every attention; published 4.
+        width: Length of a token; published 256.
+        dropout: Of attention weights and residual branches; published 0.01 on Push-T.
+    """
+
+    action_mask: Tensor
+    memory_mask: Tensor
+
+    def __init__(
+        self,
+        action_dim: int,
+        obs_dim: int,
+        obs_horizon: int,
+        pred_horizon: int,
+        layers: int = 8,
+        heads: int = 4,
+        width: int = 256,
+        dropout: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.action_in = nn.Linear(action_dim, width)
+        self.action_positions = nn.Parameter(torch.empty(pred_horizon, width))
+        self.step_in = SinusoidalEmbedding(width)
+        self.obs_in = nn.Linear(obs_dim, width)
+        self.memory_positions = nn.Parameter(torch.empty(1 + obs_horizon, width))
+        self.memory = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width)
+        )
+        self.blocks = nn.ModuleList(
+            Block(width, heads, dropout, attends_memory=True) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, action_dim)
+        self.register_buffer("action_mask", causal_mask(pred_horizon), persistent=False)
+        # The diffusion step stands before the observations, so each token sees one further.
+        memory_mask = causal_mask(pred_horizon, 1, 1 + obs_horizon)
+        self.register_buffer("memory_mask", memory_mask, persistent=False)
+        initialize(self)
+
+    def forward(self, actions: Tensor, step: Tensor, obs: Tensor) -> Tensor:
+        """Predict noise (or what the process asks for).
+
+        Args:
+            actions: Noised action sequences, (B, Tp, Da).
+            step: Diffusion step of each, (B,).
+            obs: Encoded observations, (B, To, F).
+
+        Returns:
+            The prediction, (B, Tp, Da).
+        """
+        tokens = torch.cat([self.step_in(step)[:, None], self.obs_in(obs)], dim=1)
+        memory = self.memory(tokens + self.memory_positions)  # (B, 1 + To, width)
+        x = self.action_in(actions) + self.action_positions  # (B, Tp, width)
+        for block in self.blocks:
+            x = block(x, self.action_mask, memory, self.memory_mask)
+        prediction: Tensor = self.head(self.norm(x))
+        return prediction

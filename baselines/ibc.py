@@ -1,0 +1,303 @@
+"""Implicit behavioural cloning (IBC): the energy of an action, and a search for its minimum.
+
+Florence et al., *Implicit Behavioral Cloning*, CoRL 2021 (arXiv 2109.00137); the settings that DP
+compared with: To/Ta 2/1, MLP of 4 layers of 1024 with ReLU and dropout 0.1, 1024 negatives, 1024
+candidates and 5 rounds of derivative-free optimisation with noise 0.03, AdamW betas .95/.999 and
+weight decay 1e-6 (DP App.).
+
+An energy E(o, a) judges a whole chunk of actions, from the current step on. It is trained to be
+lower for the demonstrated chunk than for negatives (InfoNCE, IBC Eq. 2), and an action is found by
+lowering it: by drawing candidates, resampling them by exp(-E) and shaking them less and less (IBC
+Alg. 1), or by Langevin dynamics down its gradient (IBC App. B.3), for which the negatives come from
+the same dynamics and a penalty keeps the gradient small.
+
+Differences:
+    - The energy judges chunks of any length (published: one action), so that every action horizon
+      can be run. Chunks of one action are the published method.
+    - What the observation contributes to the first layer is computed once a window, not once a
+      negative, and with `obs_layers` the observation has layers of its own before it.
+    - With `knots` the search is for a few actions of a chunk, the others lie between them: it gets
+      hard where there are more than a few numbers to find.
+    - With `near_share` some negatives lie about the demonstrated chunk, at all scales, instead of
+      anywhere. Uniform ones alone seldom come near it, so that with few of them, or in more than
+      two dimensions, the energy stays blunt.
+    - Langevin dynamics are run once, without the second run at the smallest step.
+    - Averaged weights are evaluated, as of every method here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.nets.obs_encoder import ObsEncoder
+from baselines.noise import Generators, choose, rand, randn
+from baselines.normalizer import Normalizer
+
+Search = Literal["derivative-free", "langevin"]
+Choice = Literal["drawn", "lowest"]
+LIMIT = 1.0  # of every normalised action; negatives and candidates fill the box
+
+
+@dataclass(frozen=True)
+class IbcConfig:
+    """Settings of IBC; the defaults are those that DP compared with."""
+
+    width: int = 1024
+    """Units of each hidden layer."""
+    layers: int = 4
+    """Hidden layers that see observation and action together."""
+    obs_layers: int = 0
+    """Hidden layers that see the observation alone, before these."""
+    dropout: float = 0.1
+    """Of every joint hidden layer, in training."""
+    knots: int = 0
+    """Actions of a chunk that the energy judges, evenly spread over it; those between lie on
+    straight lines. 0 takes every action, as published."""
+    negatives: int = 1024
+    """Negative chunks for each window."""
+    near_share: float = 0.0
+    """Share of the negatives that lie about the demonstrated chunk instead of anywhere."""
+    near_noise: tuple[float, float] = (0.01, 0.5)
+    """Least and largest standard deviation of those, in normalised units; log-uniform."""
+    search: Search = "derivative-free"
+    """How the minimum of the energy is found; with langevin the negatives are found so too."""
+    candidates: int = 1024
+    """Chunks that a search starts from, drawn uniformly."""
+    iterations: int = 5
+    """Rounds of a search."""
+    noise: float = 0.03
+    """Standard deviation that a derivative-free search shakes candidates with, at first, in
+    normalised units."""
+    noise_decay: float = 1.0
+    """Factor on that noise after each round; IBC's own search halves it."""
+    choice: Choice = "drawn"
+    """Which candidate of the last round is taken: one drawn by exp(-E), or the one of lowest E."""
+    train_iterations: int = 100
+    """Langevin steps that find the negatives."""
+    step_size: float = 0.1
+    """Of the first Langevin step; falls as a square to `last_step_size` (IBC App. B.3)."""
+    last_step_size: float = 1e-5
+    """Of the last Langevin step."""
+    step_limit: float = 0.1
+    """Largest change of a normalised action in one Langevin step."""
+    gradient_penalty: float = 1.0
+    """Weight of the penalty on gradients above `gradient_margin`, with langevin only."""
+    gradient_margin: float = 1.0
+    """Largest norm (maximum over the actions) of the energy's gradient that costs nothing."""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("search", Search), ("choice", Choice)):
+            if getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(get_args(kind))
+                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {allowed}")
+        for name, least in (
+            ("layers", 1),
+            ("negatives", 1),
+            ("candidates", 1),
+            ("iterations", 1),
+            ("train_iterations", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+
+
+class Energy(nn.Module):
+    """E(o, a) by an MLP on the two side by side.
+
+    Args:
+        obs_size: Length of an encoded window.
+        action_size: Numbers in a chunk.
+        config: Width, depth and dropout.
+    """
+
+    def __init__(self, obs_size: int, action_size: int, config: IbcConfig) -> None:
+        super().__init__()
+        width = config.width
+        alone: list[nn.Module] = []
+        for _ in range(config.obs_layers):
+            alone += [nn.Linear(obs_size, width), nn.ReLU()]
+            obs_size = width
+        # A linear layer of both is the sum of a linear layer of each.
+        self.obs_in = nn.Sequential(*alone, nn.Linear(obs_size, width))
+        self.action_in = nn.Linear(action_size, width, bias=False)
+        joint: list[nn.Module] = [nn.ReLU(), nn.Dropout(config.dropout)]
+        for _ in range(config.layers - 1):
+            joint += [nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout)]
+        self.joint = nn.Sequential(*joint, nn.Linear(width, 1))
+
+    def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """Encoded windows (B, size) and chunks (B, N, knots * Da) to energies (B, N)."""
+        return self.judge(self.obs_in(obs), actions)
+
+    def judge(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """The same for windows that went through `obs_in` already, (B, width)."""
+        hidden = self.action_in(actions) + obs[:, None]  # (B, N, width)
+        energies: Tensor = self.joint(hidden)
+        return energies.squeeze(-1).float()
+
+
+@register("ibc")
+class Ibc(Agent):
+    """Implicit behavioural cloning."""
+
+    Config = IbcConfig
+    between: Tensor
+
+    def __init__(self, config: IbcConfig, spec: Spec, normalizer: Normalizer) -> None:
+        super().__init__(config, spec, normalizer)
+        self.encoder = ObsEncoder(spec)
+        knots = min(config.knots or spec.chunk, spec.chunk)
+        self.register_buffer("between", _interpolation(knots, spec.chunk), persistent=False)
+        self.size = knots * spec.action_dim
+        self.energy = Energy(self.encoder.size, self.size, config)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """InfoNCE of a batch (IBC Eq. 2), plus the gradient penalty with Langevin negatives."""
+        config: IbcConfig = self.config
+        obs = self.energy.obs_in(self.encoder(batch.obs, self.normalizer, generator))
+        chunk = self.current_and_later(self.normalizer.normalize("action", batch.actions))
+        knots = self.between.argmax(0)  # where in the chunk each knot lies
+        demonstrated = chunk[:, knots].flatten(1)  # (B, knots * Da)
+        negatives = self._negatives(demonstrated, generator)
+        if config.search == "langevin":
+            negatives = self._langevin(obs.detach(), negatives, config.train_iterations, generator)
+        actions = torch.cat([demonstrated[:, None], negatives], dim=1)
+        if config.search != "langevin":
+            return _info_nce(self.energy.judge(obs, actions))
+        actions.requires_grad_()
+        energies = self.energy.judge(obs, actions)
+        gradient = torch.autograd.grad(energies.sum(), actions, create_graph=True)[0]
+        excess = (gradient.abs().amax(-1) - config.gradient_margin).relu()  # (B, 1 + negatives)
+        return _info_nce(energies) + config.gradient_penalty * excess.square().mean()
+
+    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Search for chunks of low energy, each sample on its own; see `Agent.act`."""
+        batch = self.check_window(obs)
+        encoded = self.energy.obs_in(self.encoder(obs, self.normalizer))  # (B, width)
+        encoded = encoded.repeat_interleave(num_samples, 0)
+        # Noise comes a window at a time; the samples of a window are rows of their own from here.
+        shape = (batch, num_samples, self.config.candidates, self.size)
+        start = LIMIT * (2 * rand(shape, generator, encoded.device) - 1)
+        if self.config.search == "langevin":
+            iterations = self.config.iterations
+            found = self._langevin(encoded, start.flatten(0, 1), iterations, generator, batch)
+        else:
+            found = self._derivative_free(encoded, start, generator)
+        energies = self.energy.judge(encoded, found)  # (B * N, candidates)
+        if self.config.choice == "lowest":
+            best = energies.argmin(1, keepdim=True)
+        else:
+            shares = (-energies).softmax(-1).reshape(start.shape[:3])
+            best = choose(shares, 1, generator).flatten(0, 1)  # (B * N, 1)
+        knots = found.gather(1, best[..., None].expand(-1, -1, self.size))
+        knots = knots.reshape(batch, num_samples, -1, self.spec.action_dim)
+        return self.as_prediction(self.normalizer.denormalize("action", self.between @ knots))
+
+    def _negatives(self, demonstrated: Tensor, generator: torch.Generator) -> Tensor:
+        """Chunks to tell from the demonstrated (B, knots * Da): (B, negatives, knots * Da)."""
+        shape = (len(demonstrated), self.config.negatives, self.size)
+        negatives = LIMIT * (2 * rand(shape, generator, demonstrated.device) - 1)
+        near = round(self.config.near_share * self.config.negatives)
+        if near:
+            shape = (len(demonstrated), near, self.size)
+            low, high = self.config.near_noise
+            spread = rand((*shape[:2], 1), generator, demonstrated.device)
+            noise = low * (high / low) ** spread * randn(shape, generator, demonstrated.device)
+            negatives[:, :near] = (demonstrated[:, None] + noise).clamp(-LIMIT, LIMIT)
+        return negatives
+
+    def _derivative_free(self, obs: Tensor, start: Tensor, generator: Generators) -> Tensor:
+        """Resample and shake candidates, once less than there are rounds (IBC Alg. 1).
+
+        Args:
+            obs: Encoded windows, one a sample, (B * N, width).
+            start: Candidates, (B, N, candidates, knots * Da).
+            generator: Source of the noise.
+
+        Returns:
+            The candidates of the last round, to be judged, (B * N, candidates, knots * Da).
+        """
+        found, noise = start.flatten(0, 1), self.config.noise
+        for _ in range(self.config.iterations - 1):
+            shares = (-self.energy.judge(obs, found)).softmax(-1).reshape(start.shape[:3])
+            chosen = choose(shares, shares.shape[-1], generator).flatten(0, 1)
+            found = found.gather(1, chosen[..., None].expand_as(found))
+            shaken = randn(tuple(start.shape), generator, obs.device).flatten(0, 1)
+            found = (found + noise * shaken).clamp(-LIMIT, LIMIT)
+            noise *= self.config.noise_decay
+        return found
+
+    def _langevin(
+        self,
+        obs: Tensor,
+        actions: Tensor,
+        iterations: int,
+        generator: Generators,
+        windows: int | None = None,
+    ) -> Tensor:
+        """Move actions down the energy's gradient, with noise (IBC App. B.3).
+
+        Args:
+            obs: Encoded windows, (R, width).
+            actions: (R, candidates, knots * Da).
+            iterations: Steps.
+            generator: Source of the noise.
+            windows: B, of which each has R / B rows; None means that every row is a window.
+
+        Returns:
+            The moved actions, (R, candidates, knots * Da), without a gradient.
+        """
+        config: IbcConfig = self.config
+        shape = (windows or len(obs), -1, *actions.shape[1:])
+        split = tuple(actions.reshape(shape).shape)
+        training = self.energy.training
+        self.energy.eval()  # a chain follows one energy, not another one each step
+        # A rollout predicts in inference mode, whose tensors know no gradient: take copies.
+        with torch.inference_mode(False), torch.enable_grad():
+            obs, actions = obs.clone(), actions.clone()
+            for i in range(iterations):
+                share = (1 - i / max(1, iterations - 1)) ** 2
+                size = config.last_step_size + share * (config.step_size - config.last_step_size)
+                actions.requires_grad_()
+                slope = torch.autograd.grad(self.energy.judge(obs, actions).sum(), actions)[0]
+                shake = randn(split, generator, obs.device).reshape(actions.shape)
+                change = size * (0.5 * slope + shake)
+                change = change.clamp(-config.step_limit, config.step_limit)
+                actions = (actions.detach() - change).clamp(-LIMIT, LIMIT)
+        self.energy.train(training)
+        return actions
+
+    @property
+    def inference_steps(self) -> int:
+        """Rounds of a search."""
+        return int(self.config.iterations)
+
+    def set_inference_steps(self, steps: int) -> None:
+        """Search with another number of rounds, 1 or more."""
+        self.config = replace(self.config, iterations=steps)
+
+
+def _interpolation(knots: int, length: int) -> Tensor:
+    """Weights that make a chunk of `length` actions from its knots, (length, knots)."""
+    places = torch.linspace(0, length - 1, knots).round()  # a single knot lies at the beginning
+    steps = torch.arange(length)[:, None]
+    if knots == 1:
+        return torch.ones(length, 1)
+    gaps = places.diff()
+    rise = (steps - places[:-1]) / gaps  # (length, knots - 1), 0 to 1 between two knots
+    weights = torch.zeros(length, knots)
+    weights[:, 1:] += rise.clamp(0, 1)
+    weights[:, :-1] += (1 - rise).clamp(0, 1)
+    weights[:, 1:-1] -= 1
+    return weights
+
+
+def _info_nce(energies: Tensor) -> Tensor:
+    """Cross-entropy of the demonstrated chunk, the first of (B, 1 + negatives), a scalar."""
+    return F.cross_entropy(-energies, energies.new_zeros(len(energies), dtype=torch.long))

@@ -1,0 +1,353 @@
+"""IBC: its energy, its loss by hand, and both searches on energies whose minimum is known."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines.agent import Agent, Batch, Obs
+from baselines.ibc import Energy, Ibc, IbcConfig
+
+MakeTiny = Callable[..., Agent]
+Judge = Callable[[Tensor, Tensor], Tensor]
+
+TINY = IbcConfig(
+    width=32, layers=2, dropout=0.0, negatives=16, candidates=256, noise=0.3, noise_decay=0.5
+)
+LANGEVIN = replace(TINY, search="langevin", iterations=30, train_iterations=5, candidates=16)
+
+
+def stream(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def uniform(*shape: int, seed: int = 0) -> Tensor:
+    """In [-1, 1)."""
+    return 2 * torch.rand(shape, generator=stream(seed)) - 1
+
+
+def states(batch: int) -> Obs:
+    return {"state": 125 + 25 * uniform(batch, 2, 3)}
+
+
+def batch_of(size: int) -> Batch:
+    return Batch(states(size), 150 + 100 * uniform(size, 4, 2, seed=1))
+
+
+@pytest.fixture
+def make_ibc(make_tiny: MakeTiny) -> Callable[..., Ibc]:
+    """A function that makes an untrained agent whose chunks are three actions of two numbers."""
+
+    def make(config: IbcConfig = TINY, pred_horizon: int = 4, **settings: Any) -> Ibc:
+        agent = make_tiny("ibc", replace(config, **settings), pred_horizon=pred_horizon)
+        assert isinstance(agent, Ibc)
+        return agent
+
+    return make
+
+
+def judged_by(agent: Ibc, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give `agent` an energy that is known, of encoded windows (B, width) and chunks (B, N, 6)."""
+    monkeypatch.setattr(agent.energy, "judge", judge)
+
+
+def chunks_of(agent: Ibc, actions: Tensor) -> Tensor:
+    """Predictions (B, N, Tp, Da) as normalised chunks (B, N, C * Da)."""
+    return agent.normalizer.normalize("action", actions)[:, :, 1:].flatten(2)
+
+
+# ---- energy ----
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("obs_layers", [0, 2])
+def test_energies_are_those_of_one_linear_layer_on_both_side_by_side(obs_layers: int) -> None:
+    torch.manual_seed(0)
+    energy = Energy(5, 4, replace(TINY, obs_layers=obs_layers, layers=3)).eval()
+    obs, actions = uniform(3, 5), uniform(3, 7, 4)
+    *alone, last = energy.obs_in
+    first = nn.Linear(last.in_features + 4, TINY.width)
+    first.weight.copy_(torch.cat([last.weight, energy.action_in.weight], dim=1))
+    first.bias.copy_(last.bias)
+    seen = nn.Sequential(*alone)(obs)[:, None].expand(-1, 7, -1)
+    expected = energy.joint(first(torch.cat([seen, actions], dim=-1)))[..., 0]
+    found = energy(obs, actions)
+    assert found.shape == (3, 7)
+    assert found.std() > 0.005
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert sum(isinstance(layer, nn.Linear) for layer in energy.joint) == 3
+    assert sum(isinstance(layer, nn.ReLU) for layer in energy.obs_in) == obs_layers
+
+
+# ---- chunks and knots ----
+
+
+@pytest.mark.parametrize(("knots", "length"), [(1, 4), (2, 8), (3, 8), (4, 9), (5, 6), (8, 8)])
+def test_actions_between_knots_lie_on_straight_lines(
+    make_tiny: MakeTiny, knots: int, length: int
+) -> None:
+    agent = make_tiny("ibc", replace(TINY, knots=knots), pred_horizon=length + 1)
+    assert agent.size == knots * 2
+    values = uniform(knots, 1)
+    places = np.linspace(0, length - 1, knots).round()
+    expected = np.interp(np.arange(length), places, values[:, 0].numpy())
+    found = (agent.between @ values)[:, 0]
+    torch.testing.assert_close(found, torch.as_tensor(expected).float(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("knots", [0, 3, 99])
+def test_without_knots_or_with_enough_every_action_is_judged(
+    make_ibc: Callable[..., Ibc], knots: int
+) -> None:
+    agent = make_ibc(knots=knots)
+    assert agent.size == 6
+    assert torch.equal(agent.between, torch.eye(3))
+
+
+def test_the_loss_judges_a_demonstration_by_its_knots(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, batch, judged = make_ibc(knots=2), batch_of(3), []
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        judged.append(actions)
+        return actions.sum(-1)
+
+    judged_by(agent, judge, monkeypatch)
+    agent.loss(batch, stream(0))
+    normalized = agent.normalizer.normalize("action", batch.actions)
+    expected = normalized[:, [1, 3]].flatten(1)  # the current action and the last
+    torch.testing.assert_close(judged[0][:, 0], expected, rtol=0, atol=0)
+
+
+# ---- loss ----
+
+
+def test_the_loss_is_the_surprise_of_the_demonstration_among_uniform_negatives(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """InfoNCE by hand: -log of exp(-E) of the demonstrated chunk over the sum for all."""
+    agent, batch = make_ibc(), batch_of(4)
+    judged_by(agent, lambda _, actions: 3 * actions.square().sum(-1) + actions[..., 0], monkeypatch)
+    demonstrated = agent.normalizer.normalize("action", batch.actions)[:, None, 1:].flatten(2)
+    negatives = 2 * torch.rand((4, 16, 6), generator=stream(5)) - 1
+    actions = torch.cat([demonstrated, negatives], dim=1).double().numpy()
+    energy = 3 * (actions**2).sum(-1) + actions[..., 0]
+    share = np.exp(-energy[:, 0]) / np.exp(-energy).sum(1)
+    assert agent.loss(batch, stream(5)).item() == pytest.approx(-np.log(share).mean(), rel=1e-5)
+
+
+def test_near_negatives_lie_about_the_demonstration_at_all_scales(
+    make_ibc: Callable[..., Ibc],
+) -> None:
+    agent = make_ibc(negatives=40_000, near_share=0.25, near_noise=(0.01, 0.1))
+    demonstrated = torch.tensor([[0.5, -0.5, 0.0, 0.2, 0.3, 0.9]])
+    found = agent._negatives(demonstrated, stream(0))[0]
+    near, anywhere = found[:10_000] - demonstrated, found[10_000:]
+    numbers = near[:, :5]  # the last may be clipped at 1
+    # A deviation that is log-uniform from l to h has mean square (h^2 - l^2) / (2 ln(h / l)) and
+    # mean logarithm ln(l h) / 2; ln|z| of a standard normal z is -0.6352 on average.
+    assert numbers.square().mean().item() == pytest.approx(0.0099 / (2 * np.log(10)), rel=0.05)
+    assert numbers.abs().log().mean().item() == pytest.approx(np.log(0.001) / 2 - 0.6352, abs=0.02)
+    assert near.mean(0)[:5].abs().max() < 0.003
+    assert found.abs().max() <= 1
+    assert anywhere.mean(0).abs().max() < 0.02
+    torch.testing.assert_close(anywhere.std(0), torch.full((6,), 3**-0.5), rtol=0, atol=0.01)
+
+
+# ---- derivative-free search ----
+
+
+def test_the_derivative_free_search_finds_the_minimum_to_within_its_last_noise(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sample of each window has a minimum of its own, so that none is taken for another."""
+    agent = make_ibc(pred_horizon=2, iterations=6, choice="lowest")
+    minimum = 0.8 * uniform(6, 1, 2)  # of 2 samples for each of 3 windows
+    judged_by(agent, lambda _, actions: 1e4 * (actions - minimum).square().sum(-1), monkeypatch)
+    found = chunks_of(agent, agent.act(states(3), stream(0), num_samples=2))
+    last_noise = 0.3 * 0.5**4  # 6 rounds shake 5 times
+    error = (found.reshape(6, 2) - minimum[:, 0]).norm(dim=1)
+    assert error.max() < last_noise
+
+
+def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With equal energies nothing is searched: what is judged shows how candidates move."""
+    agent = make_ibc(iterations=3, noise=0.01, noise_decay=0.1, candidates=2000)
+    rounds: list[Tensor] = []
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        rounds.append(actions[0])
+        return torch.zeros(actions.shape[:2])
+
+    judged_by(agent, judge, monkeypatch)
+    agent.act(states(1), stream(0))
+    assert len(rounds) == 3
+    torch.testing.assert_close(rounds[0].std(0), torch.full((6,), 3**-0.5), rtol=0, atol=0.03)
+    for before, after, noise in ((rounds[0], rounds[1], 0.01), (rounds[1], rounds[2], 0.001)):
+        moved = torch.cdist(after.double(), before.double()).amin(1)
+        # The length of a Gaussian of 6 numbers is about noise * sqrt(6).
+        assert moved.square().mean().sqrt().item() == pytest.approx(noise * 6**0.5, rel=0.1)
+    assert max(each.abs().max().item() for each in rounds) <= 1
+
+
+@pytest.mark.parametrize(("choice", "share"), [("drawn", 0.8), ("lowest", 1.0)])
+def test_the_chosen_candidate_is_drawn_by_its_energy_or_is_the_lowest(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch, choice: str, share: float
+) -> None:
+    """An energy that is ln 4 lower where the first number is positive, with a single round."""
+    agent = make_ibc(iterations=1, choice=choice, candidates=64)
+    judged_by(agent, lambda _, actions: -np.log(4) * (actions[..., 0] > 0), monkeypatch)
+    found = chunks_of(agent, agent.act(states(2), stream(0), num_samples=1000))
+    assert (found[..., 0] > 0).float().mean().item() == pytest.approx(share, abs=0.03)
+
+
+def test_resampling_follows_the_energy(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_ibc(iterations=2, noise=1e-6, candidates=4000)
+    shares: list[float] = []
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        right = actions[..., 0] > 0
+        shares.append(right.float().mean().item())
+        return -np.log(4) * right
+
+    judged_by(agent, judge, monkeypatch)
+    agent.act(states(1), stream(0))
+    assert shares == pytest.approx([0.5, 0.8], abs=0.03)
+
+
+# ---- Langevin ----
+
+
+def test_langevin_dynamics_find_the_minimum_or_the_edge_of_the_box_before_it(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In inference mode, as a rollout predicts."""
+    agent = make_ibc(LANGEVIN, choice="lowest")
+    minimum = torch.tensor([0.5, -0.5, 0.0, 0.9, 3.0, -3.0])
+    judged_by(agent, lambda _, actions: 20 * (actions - minimum).square().sum(-1), monkeypatch)
+    with torch.inference_mode():
+        found = chunks_of(agent, agent.act(states(3), stream(0), num_samples=2))
+    expected = minimum.clamp(-1, 1).expand(3, 2, 6)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    assert found.abs().max() <= 1 + 1e-6
+
+
+def test_langevin_dynamics_lower_the_energy_of_a_network(make_ibc: Callable[..., Ibc]) -> None:
+    agent = make_ibc(LANGEVIN)
+    with torch.no_grad():
+        for parameter in agent.energy.parameters():
+            parameter.mul_(3)  # an energy whose slope outweighs the noise
+    start = uniform(5, 16, 6)
+    with torch.inference_mode():
+        obs = agent.energy.obs_in(agent.encoder(states(5), agent.normalizer))
+        found = agent._langevin(obs, start, 30, stream(0))
+        fall = agent.energy.judge(obs, start) - agent.energy.judge(obs, found)
+    assert not found.requires_grad
+    assert found.abs().max() <= 1
+    assert fall.mean() > 1
+    assert (fall > 0).float().mean() > 0.95
+
+
+def test_no_step_of_langevin_dynamics_is_longer_than_its_limit(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_ibc(LANGEVIN, step_limit=0.05)
+    judged_by(agent, lambda _, actions: 1000 * actions.sum(-1), monkeypatch)
+    found = agent._langevin(torch.zeros(2, 32), torch.full((2, 16, 6), 0.9), 3, stream(0))
+    # Sizes 0.1, 0.025 and 1e-5: the first two steps meet the limit, the last is 1e-5 * 500.
+    torch.testing.assert_close(found, torch.full_like(found, 0.9 - 0.105), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("near_share", [0.0, 0.5])
+def test_training_with_langevin_negatives_reaches_every_parameter(
+    make_ibc: Callable[..., Ibc], near_share: float
+) -> None:
+    agent = make_ibc(LANGEVIN, dropout=0.1, near_share=near_share).train()
+    agent.loss(batch_of(16), stream(0)).backward()
+    for name, parameter in agent.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        if name != "energy.joint.5.bias":  # shifts all energies alike: no loss sees it
+            assert parameter.grad.abs().max() > 1e-6, name
+    assert agent.energy.training
+
+
+@pytest.mark.parametrize(("slope", "penalty"), [(0.9, 0.0), (1.5, 0.25), (3.0, 4.0)])
+def test_the_gradient_penalty_is_the_square_of_what_exceeds_the_margin(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch, slope: float, penalty: float
+) -> None:
+    """The energy is linear: the largest of its slopes counts, whatever its sign."""
+    slopes = torch.tensor([0.1, -slope, 0.2, 0.0, slope / 2, 0.3])
+    losses = []
+    for weight in (0.0, 1.0, 2.0):
+        agent = make_ibc(LANGEVIN, gradient_penalty=weight, gradient_margin=1.0)
+        judged_by(agent, lambda _, actions: actions @ slopes, monkeypatch)
+        losses.append(agent.loss(batch_of(4), stream(0)).item())
+    assert losses[1] - losses[0] == pytest.approx(penalty, abs=1e-5)
+    assert losses[2] - losses[0] == pytest.approx(2 * penalty, abs=1e-5)
+
+
+def test_langevin_negatives_are_harder_than_uniform_ones(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        return 5 * actions.square().sum(-1)
+
+    losses = []
+    for config in (TINY, replace(LANGEVIN, gradient_penalty=0.0)):
+        agent = make_ibc(config)
+        judged_by(agent, judge, monkeypatch)
+        losses.append(agent.loss(batch_of(16), stream(0)).item())
+    assert losses[1] > losses[0] + 1
+
+
+# ---- settings ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"search": "sgd"}, "search is 'sgd'; allowed: derivative-free, langevin"),
+        ({"choice": "best"}, "choice is 'best'; allowed: drawn, lowest"),
+        ({"layers": 0}, "layers is 0; allowed: 1 or more"),
+        ({"negatives": 0}, "negatives is 0; allowed: 1 or more"),
+        ({"candidates": 0}, "candidates is 0; allowed: 1 or more"),
+        ({"iterations": 0}, "iterations is 0; allowed: 1 or more"),
+        ({"train_iterations": -1}, "train_iterations is -1; allowed: 1 or more"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IbcConfig(**settings)
+
+
+@pytest.mark.parametrize("config", [TINY, LANGEVIN], ids=["derivative-free", "langevin"])
+def test_the_number_of_rounds_can_be_changed_at_run_time(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch, config: IbcConfig
+) -> None:
+    agent = make_ibc(config)
+    judge, calls = agent.energy.judge, []
+
+    def counted(obs: Tensor, actions: Tensor) -> Tensor:
+        calls.append(1)
+        return judge(obs, actions)
+
+    judged_by(agent, counted, monkeypatch)
+    for steps in (1, 7):
+        calls.clear()
+        agent.set_inference_steps(steps)
+        assert agent.inference_steps == steps
+        agent.act(states(1), stream(0))
+        # Each round judges; Langevin's end with a move, after which they are judged once more.
+        assert len(calls) == steps + (config.search == "langevin")
+    with pytest.raises(ValueError, match="iterations is 0; allowed: 1 or more"):
+        agent.set_inference_steps(0)
