@@ -13,7 +13,8 @@ spaced = $(subst $(comma), ,$(1))
 BENCH_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
 	$(if $(CONTROL),--control $(call spaced,$(CONTROL))) $(if $(DATA),--data $(DATA)) \
-	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT))
+	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT)) \
+	$(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install bench report perf doctor demos test test-slow check format clean
@@ -22,7 +23,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER"
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

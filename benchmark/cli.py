@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from baselines.agent import agents
 from benchmark.demos_cli import import_file, inspect, list_demonstrations
 from benchmark.doctor import doctor_command
 from benchmark.errors import UsageError, usage_errors
@@ -34,6 +35,9 @@ def list_command() -> None:
     print("methods by preset (PRESET=, METHODS=)")
     for preset, methods in PRESETS.items():
         print(f"  {preset:10} {', '.join(methods)}")
+    known = {method for methods in PRESETS.values() for method in methods}
+    if others := sorted(set(agents()) - known):
+        print(f"  of other packages, under any preset: {', '.join(others)}")
 
 
 def sweep_command(config: SweepConfig, dry_run: bool = False) -> int:
@@ -57,6 +61,7 @@ def run_command(
     seed: int = 42,
     data: Source = "scripted",
     data_path: Path | None = None,
+    obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
 ) -> int:
     """Train and evaluate one method; what is done already is not done again.
@@ -69,10 +74,19 @@ def run_command(
         seed: Training seed.
         data: scripted or human demonstrations.
         data_path: File of human demonstrations.
+        obs_type: What the policy observes; None takes the task's default.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
     """
     config = SweepConfig(
-        task, preset, (method,), (control,), (seed,), data=data, data_path=data_path, set=set
+        task,
+        preset,
+        (method,),
+        (control,),
+        (seed,),
+        data=data,
+        data_path=data_path,
+        obs_type=obs_type,
+        set=set,
     )
     return 0 if sweep(config, default_store(), [_command()]) else 1
 
@@ -159,6 +173,25 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _gathered(arguments: Sequence[str], flag: str) -> list[str]:
+    """Arguments with the values of a repeated flag put together: `--set A --set B` as `--set A B`.
+
+    The parser would keep the last one alone and drop the others without a word.
+    """
+    if list(arguments).count(flag) < 2:
+        return list(arguments)
+    rest: list[str] = []
+    values: list[str] = []
+    target = rest
+    for argument in arguments:
+        if argument == flag:
+            target = values
+        else:
+            target = rest if argument.startswith("--") else target
+            target.append(argument)
+    return [*rest, flag, *values]
+
+
 def _command() -> str:
     """The command as it was given, for the report."""
     return " ".join(["python -m benchmark", *sys.argv[1:]])
@@ -166,7 +199,7 @@ def _command() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _gathered(sys.argv[1:] if arguments is None else arguments, "--set")
     try:
         result = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

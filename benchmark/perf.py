@@ -54,7 +54,7 @@ BUSY = 0.3  # load average a core before the start, above which a note warns
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured; the defaults take a minute or two on two cores."""
+    """How much is measured; the defaults take some minutes on two cores."""
 
     rounds: int = 5
     """Repetitions of environment steps and of trainings."""
@@ -131,10 +131,13 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
         jobs: list[Callable[[], list[Measurement]]] = [
             partial(environments, workload, players, effort)
         ]
+        # Cells are trained side by side, a core each; one at a time they share all cores.
+        limits = sorted({1, torch.get_num_threads()}) if device.type == "cpu" else [None]
         jobs += [
-            partial(training, cell, demos, device, effort)
+            partial(training, cell, demos, device, effort, limit)
             for preset in presets
             for cell in cells(preset, demos)
+            for limit in limits
         ]
         for cell in cells(PREDICTED, demos):
             jobs.append(partial(predictions, cell, demos, device, effort))
@@ -170,9 +173,16 @@ def environments(
 
 
 def training(
-    cell: Cell, demos: Demonstrations, device: torch.device, effort: Effort
+    cell: Cell,
+    demos: Demonstrations,
+    device: torch.device,
+    effort: Effort,
+    limit: int | None = None,
 ) -> list[Measurement]:
-    """Milliseconds an update and samples a second of a cell's training."""
+    """Milliseconds an update and samples a second of a cell's training, on `limit` threads."""
+    if limit is not None:
+        with threads(limit):
+            return training(cell, demos, device, effort)
     trainer = Trainer(cell, demos, device)
 
     def update(count: int) -> float:

@@ -121,7 +121,7 @@ def training_figure(history: pd.DataFrame) -> Figure:
         )
     }
     figure = _figure(max(4.5, 0.6 + 2.3 * len(methods)), 6.4)
-    grid = figure.subplots(len(_PANELS), len(methods), sharex=True, squeeze=False)
+    grid = figure.subplots(len(_PANELS), len(methods), sharex="col", squeeze=False)
     for (column, title), row in zip(_PANELS, grid, strict=True):
         for method, axes in zip(methods, row, strict=True):
             part = history[history["method"] == method]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
+from benchmark.progress import progress_bar
 from benchmark.rollout import AgentPolicy, rollout
 from benchmark.seeding import episode_seeds
 from benchmark.store import Run, describe, write_parquet
@@ -51,11 +51,9 @@ def evaluate(agent: Agent, cell: Cell, config: EvalConfig, leave: bool = False) 
     task = get_task(cell.task)
     seeds = episode_seeds(config.split, config.episodes)
     env = task.make_vec(len(seeds), cell.obs_type, cell.control)
-    description = f"  {config.split} episodes"
+    what = f"{cell.method} {cell.control}: {config.split} episodes"
     try:
-        with tqdm(
-            total=task.max_steps, desc=description, unit="step", leave=leave, mininterval=0.5
-        ) as bar:
+        with progress_bar(task.max_steps, what, "step", leave=leave) as bar:
             episodes = rollout(AgentPolicy(agent, seeds), env, seeds, config, bar.update)
     finally:
         env.close()

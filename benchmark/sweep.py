@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +16,15 @@ import torch
 
 from benchmark.config import Cell, EvalConfig, override
 from benchmark.errors import UsageError, usage_errors
-from benchmark.files import write_whole
 from benchmark.presets import EPISODES, PRESETS, make_cell, settings
+from benchmark.progress import say
 from benchmark.references import demonstrator, hold_still
 from benchmark.report import write_report
-from benchmark.run import best_device, run_cell
+from benchmark.run import best_device
 from benchmark.store import Run
 from benchmark.tables import present, results_table
 from benchmark.tasks import get_task
+from benchmark.workers import Job, default_workers, run_jobs
 from envs.control import CONTROLS, Control
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source
@@ -57,11 +59,18 @@ class SweepConfig:
     latency: int = 0
     """Steps between the newest observation a policy sees and its first executed action."""
     inference_steps: int = 0
-    """Denoising steps of a prediction; 0 takes the preset's."""
+    """Denoising steps of a prediction (IBC: rounds of its search); 0 takes the preset's."""
     episodes: int | None = None
     """Test episodes; None takes the preset's."""
+    workers: int | None = None
+    """Policies trained side by side, each on its share of the cores; None takes one a core, or one
+    in all where a GPU does the work."""
     out: Path | None = None
     """Folder of the report; None takes one in the run store."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}; allowed: 1 or more")
 
     def evaluation(self, cell: Cell) -> EvalConfig:
         """How a cell is evaluated: its last checkpoint on test seeds."""
@@ -136,24 +145,32 @@ def sweep(
         if not cells:
             raise UsageError("none of these cells is done yet; make bench runs them")
     device = best_device()
+    workers = config.workers or default_workers(device)
     floor = hold_still(cells[0], config.evaluation(cells[0]))
     frames = [demonstrator(cells[0], demos), floor]
-    print(
+    say(
         f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
-        f"demonstrations, {len(cells)} cells, on {device}"
+        f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
     )
+    todo = [cell for cell in cells if state(cell, config, store) != "done"]
+    # What is done already comes first, so that the table begins with it.
+    ended = [(cell, "") for cell in cells if cell not in todo]
+    alone = min(workers, len(todo)) <= 1
+    load = (lambda: demos) if alone else partial(load_demonstrations, config)
+    jobs = [Job(cell, config.evaluation(cell), load) for cell in todo]
     histories, failures = [], []
-    for number, cell in enumerate(cells, 1):
-        print(f"\n[{number}/{len(cells)}] {cell.id}", flush=True)
-        try:
-            frames.append(run_cell(cell, config.evaluation(cell), demos, store, device))
-        except Exception as error:
-            write_whole(Run(cell, store).folder / "error.txt", traceback.format_exc())
-            failures.append((cell, error))
-            print(f"  failed: {type(error).__name__}: {error}")
+    for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
+        if cause:
+            failures.append((cell, cause))
+            say(f"\n[{number}/{len(cells)}] {cell.id}\n  failed: {cause}")
             continue
-        histories.append(Run(cell, store).history())
-        print(present(results_table(pd.concat(frames, ignore_index=True))).text(), flush=True)
+        run = Run(cell, store)
+        frames.append(run.episodes(config.evaluation(cell)))
+        histories.append(run.history())
+        table = present(results_table(pd.concat(frames, ignore_index=True)))
+        if number < len(cells):
+            table = replace(table, notes=())  # once, below the last one
+        say(f"\n[{number}/{len(cells)}] {cell.id}\n{table.text()}")
     if histories:
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
         episodes = pd.concat(frames, ignore_index=True)

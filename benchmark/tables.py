@@ -313,8 +313,11 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
 
 def score_text(estimate: float, low: float, high: float) -> str:
     """Write a score with its interval, such as "0.973 [0.95, 0.99]"."""
-    limits = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{estimate:.3f}{limits}"
+    if np.isnan(low):
+        return f"{estimate:.3f}"
+    # Two digits say enough, unless they leave the estimate outside its own interval.
+    digits = 2 if round(low, 2) <= estimate <= round(high, 2) else 3
+    return f"{estimate:.3f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def rate_text(estimate: float, low: float, high: float) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import baselines.agent
 import benchmark.cli
+from baselines.bc_mlp import BcMlp
 from benchmark.cli import main
 from benchmark.train import Trainer
 from envs.demos.demonstrations import Demonstrations
@@ -38,6 +40,29 @@ def test_the_list_names_tasks_methods_and_presets(capsys: pytest.CaptureFixture[
         assert name in printed
 
 
+def test_the_list_names_methods_of_other_packages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(baselines.agent._AGENTS, "stranger", BcMlp)
+    assert main(["list"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "  of other packages, under any preset: stranger"
+
+
+@pytest.mark.usefixtures("store")
+def test_settings_may_be_given_together_or_one_flag_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    changes = ["train.updates=7", "agent.channels=[8]"]
+    together = ["sweep", *TINY, "--set", *changes, "--dry-run"]
+    apart = ["sweep", "--set", changes[0], *TINY, "--set", changes[1], "--dry-run"]
+    assert main(together) == 0
+    expected = capsys.readouterr().out
+    assert "7 updates" in expected
+    assert main(apart) == 0
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -48,6 +73,8 @@ def test_the_list_names_tasks_methods_and_presets(capsys: pytest.CaptureFixture[
         (["sweep", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed: keypoints"),
         (["sweep", "--num-demonstrations", "0"], "0 episodes asked for"),
         (["sweep", "--episodes", "0"], "episodes is 0; allowed: 1 or more"),
+        (["sweep", "--workers", "0"], "workers is 0; allowed: 1 or more"),
+        (["run", "pusht", "bet", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed"),
         (["sweep", "--latency", "-1"], "latency is -1; allowed: 0 or more"),
         (["sweep", *TINY, "--set", "train.update=3"], "no setting 'train.update'; settings there"),
         (["sweep", *TINY, "--set", "train.updates"], "--set 'train.updates': write NAME=VALUE"),

@@ -172,7 +172,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
         result = run_sweep(config, tmp_path)
     assert not result.succeeded
     last = result.printed.splitlines()[-1]
-    assert last.startswith(f"Failed: {broken.id}: out of luck (traceback: ")
+    assert last.startswith(f"Failed: {broken.id}: RuntimeError: out of luck (traceback: ")
     error = Run(broken, tmp_path).folder / "error.txt"
     assert str(error) in last
     assert "Traceback" in error.read_text()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmark.stats import wilson
-from benchmark.tables import paired_table, present, results_table
+from benchmark.tables import paired_table, present, results_table, score_text
 from benchmark.text_table import Table
 
 EpisodesMaker = Callable[..., pd.DataFrame]
@@ -256,3 +256,19 @@ def test_markdown_latex_and_csv_hold_every_row(
 def test_a_row_of_the_wrong_length_is_an_error() -> None:
     with pytest.raises(ValueError, match="1 entries"):
         Table("caption", ("a", "b"), (("1",),), "ll")
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.9731, 0.951, 0.988), "0.973 [0.95, 0.99]"),
+        ((0.9978, 0.9949, 0.9999), "0.998 [0.99, 1.00]"),
+        ((0.9978, 0.9951, 0.9999), "0.998 [0.995, 1.000]"),
+        ((0.0024, 0.0011, 0.0049), "0.002 [0.001, 0.005]"),
+        ((0.5, float("nan"), float("nan")), "0.500"),
+    ],
+)
+def test_a_score_never_lies_outside_the_interval_written_beside_it(
+    interval: tuple[float, float, float], expected: str
+) -> None:
+    assert score_text(*interval) == expected
