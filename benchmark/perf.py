@@ -131,13 +131,11 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
         jobs: list[Callable[[], list[Measurement]]] = [
             partial(environments, workload, players, effort)
         ]
-        # Cells are trained side by side, a core each; one at a time they share all cores.
-        limits = sorted({1, torch.get_num_threads()}) if device.type == "cpu" else [None]
         jobs += [
             partial(training, cell, demos, device, effort, limit)
             for preset in presets
             for cell in cells(preset, demos)
-            for limit in limits
+            for limit in training_threads(preset, device)
         ]
         for cell in cells(PREDICTED, demos):
             jobs.append(partial(predictions, cell, demos, device, effort))
@@ -149,6 +147,17 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
 def cells(preset: str, demos: Demonstrations) -> list[Cell]:
     """A cell of every method of a preset."""
     return [make_cell(preset, method, "position", 0, OBS_TYPE, demos) for method in PRESETS[preset]]
+
+
+def training_threads(preset: str, device: torch.device) -> Sequence[int | None]:
+    """How many threads the training of a preset is timed on; None leaves them as they are.
+
+    Cells are trained side by side on one core each. For one preset, training on all cores is timed
+    too, which shows what that gains.
+    """
+    if device.type != "cpu":
+        return [None]
+    return sorted({1, torch.get_num_threads()}) if preset == PREDICTED else [1]
 
 
 def environments(

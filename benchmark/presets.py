@@ -1,7 +1,8 @@
 """The one table that pairs methods with settings, for every preset.
 
-smoke proves the chain in seconds; quick trains a cell for at most 4 minutes and laptop for at most
-15 on the two CPU cores of results/perf; paper holds the published settings, for a GPU.
+smoke proves the chain in seconds; quick trains a cell for at most 4 minutes of the two CPU cores of
+results/perf, two cells side by side, and laptop for at most 10; paper holds the published settings,
+for a GPU.
 
 What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two

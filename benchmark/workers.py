@@ -75,7 +75,8 @@ def run_jobs(
                         job = waiting.pop(0)
                         arguments = (job, store, device, threads, line, lock)
                         worker = context.Process(target=_work, args=arguments, daemon=True)
-                        worker.start()
+                        with _uninterrupted():
+                            worker.start()
                         running[line] = worker, job
                 multiprocessing.connection.wait([w.sentinel for w, _ in running.values()])
                 for line, (worker, job) in list(running.items()):
@@ -102,6 +103,16 @@ def _interrupted_by_terminate() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a process start that an interruption of all leaves alone: its parent then ends it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _attempt(job: Job, store: Path, device: torch.device) -> str:
     """Run a job; the cause if it fails, with its traceback kept."""
     error = Run(job.cell, store).folder / "error.txt"
@@ -116,7 +127,6 @@ def _attempt(job: Job, store: Path, device: torch.device) -> str:
 
 def _work(job: Job, store: Path, device: torch.device, threads: int, line: int, lock: Any) -> None:
     """Run a job in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too and ends this
     threading.Thread(target=_end_with_parent, daemon=True).start()
     share_terminal(line, lock)
     torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from baselines.agent import Agent
 from baselines.diffusion.transformer import DenoisingTransformer
@@ -88,7 +89,8 @@ def test_the_network_equals_the_decoder_of_torch_with_the_same_weights() -> None
     actions, step, obs = normal(4, TP, DA), torch.tensor([0, 3, 50, 99]), normal(4, TO, F)
 
     memory = torch.cat([network.step_in(step)[:, None], network.obs_in(obs)], dim=1)
-    memory = network.memory(memory + network.memory_positions)
+    first, _, second = network.memory
+    memory = second(functional.mish(first(memory + network.memory_positions)))
     tokens = network.action_in(actions) + network.action_positions
     action, remembered = torch.arange(TP)[:, None], torch.arange(1 + TO)
     # Published: action t looks at memory s where t >= s - 1. True hides, in torch.

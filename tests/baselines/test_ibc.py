@@ -99,15 +99,6 @@ def test_actions_between_knots_lie_on_straight_lines(
     torch.testing.assert_close(found, torch.as_tensor(expected).float(), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("knots", [0, 3, 99])
-def test_without_knots_or_with_enough_every_action_is_judged(
-    make_ibc: Callable[..., Ibc], knots: int
-) -> None:
-    agent = make_ibc(knots=knots)
-    assert agent.size == 6
-    assert torch.equal(agent.between, torch.eye(3))
-
-
 def test_the_loss_judges_a_demonstration_by_its_knots(
     make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,24 +130,6 @@ def test_the_loss_is_the_surprise_of_the_demonstration_among_uniform_negatives(
     energy = 3 * (actions**2).sum(-1) + actions[..., 0]
     share = np.exp(-energy[:, 0]) / np.exp(-energy).sum(1)
     assert agent.loss(batch, stream(5)).item() == pytest.approx(-np.log(share).mean(), rel=1e-5)
-
-
-def test_near_negatives_lie_about_the_demonstration_at_all_scales(
-    make_ibc: Callable[..., Ibc],
-) -> None:
-    agent = make_ibc(negatives=40_000, near_share=0.25, near_noise=(0.01, 0.1))
-    demonstrated = torch.tensor([[0.5, -0.5, 0.0, 0.2, 0.3, 0.9]])
-    found = agent._negatives(demonstrated, stream(0))[0]
-    near, anywhere = found[:10_000] - demonstrated, found[10_000:]
-    numbers = near[:, :5]  # the last may be clipped at 1
-    # A deviation that is log-uniform from l to h has mean square (h^2 - l^2) / (2 ln(h / l)) and
-    # mean logarithm ln(l h) / 2; ln|z| of a standard normal z is -0.6352 on average.
-    assert numbers.square().mean().item() == pytest.approx(0.0099 / (2 * np.log(10)), rel=0.05)
-    assert numbers.abs().log().mean().item() == pytest.approx(np.log(0.001) / 2 - 0.6352, abs=0.02)
-    assert near.mean(0)[:5].abs().max() < 0.003
-    assert found.abs().max() <= 1
-    assert anywhere.mean(0).abs().max() < 0.02
-    torch.testing.assert_close(anywhere.std(0), torch.full((6,), 3**-0.5), rtol=0, atol=0.01)
 
 
 # ---- derivative-free search ----
@@ -195,17 +168,6 @@ def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(
         # The length of a Gaussian of 6 numbers is about noise * sqrt(6).
         assert moved.square().mean().sqrt().item() == pytest.approx(noise * 6**0.5, rel=0.1)
     assert max(each.abs().max().item() for each in rounds) <= 1
-
-
-@pytest.mark.parametrize(("choice", "share"), [("drawn", 0.8), ("lowest", 1.0)])
-def test_the_chosen_candidate_is_drawn_by_its_energy_or_is_the_lowest(
-    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch, choice: str, share: float
-) -> None:
-    """An energy that is ln 4 lower where the first number is positive, with a single round."""
-    agent = make_ibc(iterations=1, choice=choice, candidates=64)
-    judged_by(agent, lambda _, actions: -np.log(4) * (actions[..., 0] > 0), monkeypatch)
-    found = chunks_of(agent, agent.act(states(2), stream(0), num_samples=1000))
-    assert (found[..., 0] > 0).float().mean().item() == pytest.approx(share, abs=0.03)
 
 
 def test_resampling_follows_the_energy(

@@ -191,6 +191,24 @@ def test_training_is_told_in_updates_and_in_samples(cell: Cell, demos: Demonstra
     assert [64 * 1e3 / value for value in update.values] == pytest.approx(samples.values)
 
 
+def test_training_is_timed_on_as_many_threads_as_it_is_told(
+    cell: Cell, demos: Demonstrations
+) -> None:
+    before = torch.get_num_threads()
+    update, samples = perf.training(cell, demos, CPU, dataclasses.replace(LEAST, rounds=1), 3)
+    assert (update.threads, samples.threads) == (3, 3)
+    assert torch.get_num_threads() == before
+
+
+def test_trainings_are_timed_as_sweeps_run_them_and_one_preset_on_all_cores_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert perf.training_threads("quick", CPU) == [1]
+    assert perf.training_threads("laptop", CPU) == [1, 4]
+    assert perf.training_threads("laptop", torch.device("cuda")) == [None]
+
+
 @pytest.mark.usefixtures("one_repetition")
 def test_predictions_are_timed_alone_on_one_thread_and_in_a_batch_with_every_sampler(
     cell: Cell, demos: Demonstrations, monkeypatch: pytest.MonkeyPatch

@@ -126,12 +126,15 @@ def test_workers_end_with_the_process_that_started_them(
         env=environment,
         stderr=subprocess.DEVNULL,
     )
-    configs = [Run(cell, folder).folder / "config.json" for cell in cells]
-    wait_until(lambda: all(path.is_file() for path in configs), 120)
-    children = children_of(parent.pid)
-    assert len(children) >= 2
-    parent.send_signal(ending)
-    parent.wait(60)
+    try:
+        configs = [Run(cell, folder).folder / "config.json" for cell in cells]
+        wait_until(lambda: all(path.is_file() for path in configs), 120)
+        children = children_of(parent.pid)
+        assert len(children) >= 2
+        parent.send_signal(ending)
+        parent.wait(60)
+    finally:
+        parent.kill()
     wait_until(lambda: not any(is_running(child) for child in children), 60)
 
 
