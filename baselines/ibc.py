@@ -102,9 +102,15 @@ class IbcConfig:
             ("candidates", 1),
             ("iterations", 1),
             ("train_iterations", 1),
+            ("knots", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        if not 0 <= self.near_share <= 1:
+            raise ValueError(f"near_share is {self.near_share}; allowed: 0 to 1")
+        low, high = self.near_noise
+        if not 0 < low <= high:
+            raise ValueError(f"near_noise is {self.near_noise}; allowed: 0 < least <= largest")
 
 
 class Energy(nn.Module):
@@ -156,6 +162,7 @@ class Ibc(Agent):
         self.register_buffer("between", _interpolation(knots, spec.chunk), persistent=False)
         self.size = knots * spec.action_dim
         self.energy = Energy(self.encoder.size, self.size, config)
+        self._rounds = config.iterations
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """InfoNCE of a batch (IBC Eq. 2), plus the gradient penalty with Langevin negatives."""
@@ -185,8 +192,7 @@ class Ibc(Agent):
         shape = (batch, num_samples, self.config.candidates, self.size)
         start = LIMIT * (2 * rand(shape, generator, encoded.device) - 1)
         if self.config.search == "langevin":
-            iterations = self.config.iterations
-            found = self._langevin(encoded, start.flatten(0, 1), iterations, generator, batch)
+            found = self._langevin(encoded, start.flatten(0, 1), self._rounds, generator, batch)
         else:
             found = self._derivative_free(encoded, start, generator)
         energies = self.energy.judge(encoded, found)  # (B * N, candidates)
@@ -224,7 +230,7 @@ class Ibc(Agent):
             The candidates of the last round, to be judged, (B * N, candidates, knots * Da).
         """
         found, noise = start.flatten(0, 1), self.config.noise
-        for _ in range(self.config.iterations - 1):
+        for _ in range(self._rounds - 1):
             shares = (-self.energy.judge(obs, found)).softmax(-1).reshape(start.shape[:3])
             chosen = choose(shares, shares.shape[-1], generator).flatten(0, 1)
             found = found.gather(1, chosen[..., None].expand_as(found))
@@ -276,11 +282,11 @@ class Ibc(Agent):
     @property
     def inference_steps(self) -> int:
         """Rounds of a search."""
-        return int(self.config.iterations)
+        return self._rounds
 
     def set_inference_steps(self, steps: int) -> None:
         """Search with another number of rounds, 1 or more."""
-        self.config = replace(self.config, iterations=steps)
+        self._rounds = replace(self.config, iterations=steps).iterations  # checked there
 
 
 def _interpolation(knots: int, length: int) -> Tensor:

@@ -53,6 +53,9 @@ class LstmGmmConfig:
         for name in ("hidden", "layers", "modes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        for name in ("min_std", "test_std"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 or more")
 
 
 @register("lstm-gmm")

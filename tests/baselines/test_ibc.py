@@ -285,6 +285,10 @@ def test_langevin_negatives_are_harder_than_uniform_ones(
         ({"candidates": 0}, "candidates is 0; allowed: 1 or more"),
         ({"iterations": 0}, "iterations is 0; allowed: 1 or more"),
         ({"train_iterations": -1}, "train_iterations is -1; allowed: 1 or more"),
+        ({"knots": -1}, "knots is -1; allowed: 0 or more"),
+        ({"near_share": 1.5}, "near_share is 1.5; allowed: 0 to 1"),
+        ({"near_noise": (0.0, 0.5)}, r"near_noise is \(0.0, 0.5\); allowed: 0 < least <= largest"),
+        ({"near_noise": (0.5, 0.1)}, r"near_noise is \(0.5, 0.1\); allowed"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
@@ -311,5 +315,6 @@ def test_the_number_of_rounds_can_be_changed_at_run_time(
         agent.act(states(1), stream(0))
         # Each round judges; Langevin's end with a move, after which they are judged once more.
         assert len(calls) == steps + (config.search == "langevin")
+    assert agent.config == config  # what it was built with stays
     with pytest.raises(ValueError, match="iterations is 0; allowed: 1 or more"):
         agent.set_inference_steps(0)

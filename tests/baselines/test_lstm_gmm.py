@@ -108,3 +108,9 @@ def test_the_order_of_the_observations_counts(make_tiny: MakeTiny) -> None:
 def test_a_wrong_setting_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0; allowed: 1 or more"):
         LstmGmmConfig(**{name: 0})
+
+
+@pytest.mark.parametrize("name", ["min_std", "test_std"])
+def test_a_negative_standard_deviation_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} is -0.1; allowed: 0 or more"):
+        LstmGmmConfig(**{name: -0.1})
