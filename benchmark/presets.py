@@ -82,7 +82,6 @@ _IBC = IbcConfig(
     layers=3,
     obs_layers=2,
     dropout=0.0,
-    knots=2,
     negatives=64,
     near_share=0.5,
     candidates=256,
@@ -118,7 +117,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
             10,
             8,
         ),
-        "ibc": Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 9, 8),
+        "ibc": Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 2, 1),
         "lstm-gmm": Settings(
             _LSTM_GMM, replace(train, updates=2 * train.updates, betas=(0.9, 0.999)), 10, 17, 8
         ),
