@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines.normalizer import Normalizer, Scaling
+from baselines.normalizer import MIN_SPREAD, Normalizer, Scaling
 
 KINDS: tuple[Scaling, ...] = ("min-max", "quantile", "standard")
 
@@ -48,8 +48,10 @@ def test_the_networks_range_comes_back_from_a_round_trip(values: Tensor, kind: S
 
 @given(data())
 def test_min_max_reaches_both_ends_of_the_range_and_not_beyond(values: Tensor) -> None:
-    scaled = fitted(values, "min-max").normalize("action", values)
     spread = values.amax(0) - values.amin(0)
+    # A dimension that hardly varies is only centred, see the test below of such.
+    assume(float(spread.min()) > 2.1 * MIN_SPREAD)
+    scaled = fitted(values, "min-max").normalize("action", values)
     tolerance = 1e-5 + 4 * resolution(values) / float(spread.min())
     torch.testing.assert_close(scaled.amin(0), -torch.ones_like(spread), rtol=0, atol=tolerance)
     torch.testing.assert_close(scaled.amax(0), torch.ones_like(spread), rtol=0, atol=tolerance)
