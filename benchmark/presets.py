@@ -8,7 +8,8 @@ What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two
       cores can compute in that time. The settings were compared on validation seeds by `python -m
       benchmark search`; its logs are in results/search.
-    - BET and LSTM-GMM predict chunks of actions (published: one): with chunks they score higher.
+    - BET and LSTM-GMM predict chunks of actions (published: one), so that a mode or a bin is one
+      way to go on; one action was not compared.
     - The average of the weights looks back 200 to 500 updates instead of 10,000.
 """
 

@@ -54,8 +54,8 @@ class Attention(nn.Module):
 def _fastest_attention(device: torch.device) -> AbstractContextManager[None]:
     """Choose the kernel of attention.
 
-    Sequences here are a few dozen tokens long. On a CPU the fused kernel took ten times as long for
-    these as plain matrix products (measured in training, PyTorch 2.13, AVX-512).
+    Sequences here are a few dozen tokens long. On a CPU the fused kernel took far longer for
+    these than plain matrix products (profiled in training, PyTorch 2.13, AVX-512).
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
