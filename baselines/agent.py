@@ -148,6 +148,14 @@ class Agent(nn.Module, ABC):
         """
         raise ValueError(f"{self.name} has no inference steps to set to {steps}")
 
+    def set_sampler(self, sampler: str) -> None:
+        """Predict with another sampler, for a method that denoises.
+
+        Raises:
+            ValueError: If the method has none, or not that one.
+        """
+        raise ValueError(f"{self.name} has no sampler to set to {sampler!r}")
+
     def current_and_later(self, actions: Tensor) -> Tensor:
         """Actions of windows from the current step on, (B, Tp, Da) to (B, Tp - To + 1, Da).
 

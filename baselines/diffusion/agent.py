@@ -17,11 +17,13 @@ Differences:
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
@@ -63,15 +65,58 @@ class DiffusionTransformerConfig(DiffusionConfig):
     """Of attention weights and of every residual branch, in training."""
 
 
+class DiffusionAgent(Agent):
+    """What both have in common: the diffusion process."""
+
+    network: nn.Module
+
+    def __init__(self, config: DiffusionConfig, spec: Spec, normalizer: Normalizer) -> None:
+        super().__init__(config, spec, normalizer)
+        self.diffusion = Diffusion(config)
+
+    @abstractmethod
+    def condition(self, obs: Obs) -> Tensor:
+        """What the network is conditioned on in prediction, (B, ...)."""
+
+    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
+        self.check_window(obs)
+        encoded = self.condition(obs)
+        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
+        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
+        return self.normalizer.denormalize("action", sample)
+
+    def denoise(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Iterator[Tensor]:
+        """Yield the sequences of `act` (B, N, Tp, Da), from noise on, after each denoising step."""
+        self.check_window(obs)
+        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
+        condition = self.condition(obs)
+        for sample in self.diffusion.denoise_sequences(self.network, condition, shape, generator):
+            yield self.normalizer.denormalize("action", sample)
+
+    @property
+    def inference_steps(self) -> int:
+        """Denoising steps of a prediction."""
+        return self.diffusion.config.num_inference_steps
+
+    def set_inference_steps(self, steps: int) -> None:
+        """Predict with another number of denoising steps, 1 to K."""
+        self.diffusion.config = replace(self.diffusion.config, num_inference_steps=steps)
+
+    def set_sampler(self, sampler: str) -> None:
+        """Predict by ddpm or ddim."""
+        # A wrong name is refused by the config.
+        self.diffusion.config = replace(self.diffusion.config, sampler=sampler)  # type: ignore[arg-type]
+
+
 @register("diffusion-unet")
-class DiffusionUnet(Agent):
+class DiffusionUnet(DiffusionAgent):
     """Diffusion Policy, CNN-based: the observation window scales and shifts every block (FiLM)."""
 
     Config = DiffusionUnetConfig
 
     def __init__(self, config: DiffusionUnetConfig, spec: Spec, normalizer: Normalizer) -> None:
         super().__init__(config, spec, normalizer)
-        self.diffusion = Diffusion(config)
         self.encoder = ObsEncoder(spec)
         self.network = ConditionalUnet1d(
             spec.action_dim,
@@ -89,26 +134,14 @@ class DiffusionUnet(Agent):
         clean = self.normalizer.normalize("action", batch.actions)
         return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
 
-    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
-        """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
-        self.check_window(obs)
-        encoded = self.encoder(obs, self.normalizer)
-        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
-        return self.normalizer.denormalize("action", sample)
-
-    @property
-    def inference_steps(self) -> int:
-        """Denoising steps of a prediction."""
-        return self.diffusion.config.num_inference_steps
-
-    def set_inference_steps(self, steps: int) -> None:
-        """Predict with another number of denoising steps, 1 to K."""
-        self.diffusion.config = replace(self.diffusion.config, num_inference_steps=steps)
+    def condition(self, obs: Obs) -> Tensor:
+        """The encoded window, (B, To * F)."""
+        encoded: Tensor = self.encoder(obs, self.normalizer)
+        return encoded
 
 
 @register("diffusion-transformer")
-class DiffusionTransformer(Agent):
+class DiffusionTransformer(DiffusionAgent):
     """Diffusion Policy, transformer-based: action tokens attend to the steps of the window."""
 
     Config = DiffusionTransformerConfig
@@ -117,7 +150,6 @@ class DiffusionTransformer(Agent):
         self, config: DiffusionTransformerConfig, spec: Spec, normalizer: Normalizer
     ) -> None:
         super().__init__(config, spec, normalizer)
-        self.diffusion = Diffusion(config)
         self.encoder = ObsEncoder(spec)
         self.network = DenoisingTransformer(
             spec.action_dim,
@@ -136,23 +168,10 @@ class DiffusionTransformer(Agent):
         clean = self.normalizer.normalize("action", batch.actions)
         return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
 
-    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
-        """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
-        self.check_window(obs)
-        encoded = self.encoder.steps(obs, self.normalizer)
-        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
-        return self.normalizer.denormalize("action", sample)
+    def condition(self, obs: Obs) -> Tensor:
+        """The encoded steps of the window, (B, To, F)."""
+        return self.encoder.steps(obs, self.normalizer)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weights of linear layers decay; biases, norms and positions do not."""
         return parameter_groups(self, weight_decay)
-
-    @property
-    def inference_steps(self) -> int:
-        """Denoising steps of a prediction."""
-        return self.diffusion.config.num_inference_steps
-
-    def set_inference_steps(self, steps: int) -> None:
-        """Predict with another number of denoising steps, 1 to K."""
-        self.diffusion.config = replace(self.diffusion.config, num_inference_steps=steps)

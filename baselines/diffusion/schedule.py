@@ -131,10 +131,7 @@ class Diffusion(nn.Module):
 
     def sample(self, denoiser: Denoiser, shape: tuple[int, ...], generators: Generators) -> Tensor:
         """Draw data of `shape` (B, ...) by reverse diffusion from pure noise (DP Eq. 4)."""
-        data = torch.empty(0)
-        for data in self.denoise(denoiser, shape, generators):  # noqa: B007 - the last one counts
-            pass
-        return data
+        return _last(self.denoise(denoiser, shape, generators))
 
     def sample_sequences(
         self,
@@ -154,6 +151,16 @@ class Diffusion(nn.Module):
         Returns:
             (B, N, Tp, Da).
         """
+        return _last(self.denoise_sequences(network, condition, shape, generators))
+
+    def denoise_sequences(
+        self,
+        network: ConditionalDenoiser,
+        condition: Tensor,
+        shape: tuple[int, int, int],
+        generators: Generators,
+    ) -> Iterator[Tensor]:
+        """Yield the sequences of `sample_sequences` from pure noise on, after each step."""
         count, *sequence = shape
         repeated = condition.repeat_interleave(count, 0)  # encoded once, not once a step
 
@@ -161,7 +168,7 @@ class Diffusion(nn.Module):
             flat = data.reshape(-1, *sequence)
             return network(flat, step.repeat_interleave(count), repeated).reshape(data.shape)
 
-        return self.sample(denoiser, (len(condition), *shape), generators)
+        return self.denoise(denoiser, (len(condition), *shape), generators)
 
     def denoise(
         self, denoiser: Denoiser, shape: tuple[int, ...], generators: Generators
@@ -225,3 +232,10 @@ class Diffusion(nn.Module):
         """sqrt(abar_k) and sqrt(1 - abar_k), (B, 1, ...) to match `like`."""
         abar = self.abar[step].reshape(-1, *[1] * (like.dim() - 1))
         return abar.sqrt(), (1 - abar).sqrt()
+
+
+def _last(stages: Iterator[Tensor]) -> Tensor:
+    last = torch.empty(0)
+    for last in stages:  # noqa: B007 - the others are of no use
+        pass
+    return last

@@ -103,3 +103,18 @@ def test_the_number_of_denoising_steps_can_be_changed_at_run_time(
     assert agent.config.num_inference_steps == 10  # what it was built with stays
     with pytest.raises(ValueError, match=r"num_inference_steps is 51; allowed: 1 to .* = 50"):
         agent.set_inference_steps(51)
+
+
+@both
+@torch.no_grad()
+def test_denoising_starts_from_noise_and_ends_at_the_actions(
+    method: str, make_tiny: MakeTiny
+) -> None:
+    agent = make_tiny(method)
+    assert isinstance(agent, DiffusionUnet | DiffusionTransformer)
+    obs = {"state": 125 + 25 * uniform(2, 2, 3)}
+    stages = list(agent.denoise(obs, stream(1), num_samples=3))
+    assert len(stages) == agent.inference_steps + 1
+    assert torch.equal(stages[-1], agent.act(obs, stream(1), num_samples=3))
+    noise = torch.randn((2, 3, 4, 2), generator=stream(1))
+    assert torch.equal(stages[0], agent.normalizer.denormalize("action", noise))
