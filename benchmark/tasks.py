@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 import envs
 from baselines.normalizer import Scaling
 from envs.control import Control
+from envs.demos import linear_system_lqr, pusht_idle
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source, load_pusht
+from envs.linear_system import CONTROL_HZ, MAX_EPISODE_STEPS, SYSTEMS, SystemName
 
 gymnasium.register_envs(envs)
 
@@ -39,6 +42,22 @@ class Loader(Protocol):
         seed: int,
     ) -> Demonstrations:
         """Demonstrations of `source`; see `envs.demos.sources.load_pusht`."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How an agent's motion is measured on a task; see `benchmark.motion`."""
+
+    position: Callable[[NDArray[np.float64], str], NDArray[np.float64]]
+    """`state` observations (..., Do) of an observation type to where the agent is, (..., D)."""
+    commanded: Callable[[NDArray[np.float64], Control], NDArray[np.float64]]
+    """Actions (T, ..., Da) to the path of the set-point, (T, ..., D), up to a constant."""
+    hz: int
+    """Control steps a second."""
+    still: float
+    """Distance that does not count as motion, in the unit of a position."""
+    unit: str
+    """Of a position."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,10 @@ class Task:
     """The demonstrations, with the observations of an observation type."""
     reference: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     """States (E, Ds) to what the first velocity of an episode is relative to, (E, Da)."""
+    motion: Motion | None = None
+    """How the agent's motion is measured; None leaves that out."""
+    with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
+    """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
 
     def make_vec(self, count: int, obs_type: str, control: Control) -> gymnasium.vector.VectorEnv:
         """`count` environments that are stepped together and stay where they ended."""
@@ -85,6 +108,14 @@ def _pusht_shapes(obs_type: str) -> dict[str, tuple[int, ...]]:
     return {"state": (20,) if obs_type == "keypoints" else (5,)}
 
 
+def _added_up(actions: NDArray[np.float64], control: Control) -> NDArray[np.float64]:
+    return actions if control == "position" else np.cumsum(actions, axis=0)
+
+
+def _pusht_agent(states: NDArray[np.float64], obs_type: str) -> NDArray[np.float64]:
+    return states[..., :2] if obs_type == "state" else states[..., -2:]
+
+
 PUSHT = Task(
     name="pusht",
     env_id="dpbench/PushT-v1",
@@ -95,9 +126,55 @@ PUSHT = Task(
     obs_shapes=_pusht_shapes,
     load=load_pusht,
     reference=lambda states: states[:, :2],
+    motion=Motion(_pusht_agent, _added_up, hz=10, still=3.0, unit="px"),
+    with_pauses=pusht_idle.with_pauses,
 )
 
-_TASKS = {task.name: task for task in (PUSHT,)}
+
+@dataclass(frozen=True)
+class LinearSystemTask(Task):
+    """A task of `dpbench/LinearSystem-v1`, which holds several systems."""
+
+    system: SystemName = "unstable"
+    """Which one."""
+
+    def make_vec(self, count: int, obs_type: str, control: Control) -> gymnasium.vector.VectorEnv:
+        """See `Task.make_vec`; a step takes 20 us, so single ones are stepped in turn."""
+        return gymnasium.make_vec(
+            self.env_id,
+            num_envs=count,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.DISABLED},
+            system=self.system,
+            obs_type=obs_type,
+            control=control,
+        )
+
+    def make(self, obs_type: str, control: Control, **options: Any) -> gymnasium.Env[Any, Any]:
+        """See `Task.make`."""
+        return super().make(obs_type, control, system=self.system, **options)
+
+
+def _linear_system(name: SystemName) -> LinearSystemTask:
+    Ds, Da = SYSTEMS[name].B.shape
+    return LinearSystemTask(
+        name=linear_system_lqr.task_name(name),
+        env_id="dpbench/LinearSystem-v1",
+        obs_types=("state",),
+        max_steps=MAX_EPISODE_STEPS,
+        action_dim={"position": Da, "velocity": Da},
+        action_scaling={"position": "min-max", "velocity": "min-max"},
+        obs_shapes=lambda _: {"state": (Ds,)},
+        load=partial(linear_system_lqr.load, name),
+        reference=lambda states: np.zeros((len(states), Da)),
+        motion=Motion(lambda states, _: states[..., :1], _added_up, CONTROL_HZ, 0.01, "m"),
+        system=name,
+    )
+
+
+LINEAR_SYSTEMS = tuple(_linear_system(name) for name in SYSTEMS)
+
+_TASKS = {task.name: task for task in (PUSHT, *LINEAR_SYSTEMS)}
 
 
 def tasks() -> dict[str, Task]:

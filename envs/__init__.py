@@ -30,6 +30,12 @@ ENVIRONMENTS = (
         vector_entry_point="envs.pusht.vector:PushTVectorEnv",
         max_episode_steps=300,
     ),
+    Environment(
+        id="dpbench/LinearSystem-v1",
+        entry_point="envs.linear_system:LinearSystemEnv",
+        vector_entry_point=None,
+        max_episode_steps=100,
+    ),
 )
 
 

@@ -20,6 +20,10 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "obs_type": ("state", "keypoints", "pixels"),
         "control": ("position", "velocity"),
     },
+    "dpbench/LinearSystem-v1": {
+        "system": ("stable", "unstable"),
+        "control": ("position", "velocity"),
+    },
 }
 CASES = [
     pytest.param(env_id, dict(zip(options, values, strict=True)), id="-".join((env_id, *values)))
