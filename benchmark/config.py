@@ -19,6 +19,9 @@ from benchmark.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
+MEASURES = 2
+"""Version of what an evaluation measures: raised when a column is added, so that all are played
+again. 2: how the agent moves."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ class EvalConfig:
     inference_steps: int = 0
     """Denoising steps of a prediction (IBC: rounds of its search); 0 leaves the method as it was
     configured."""
+    sampler: str = ""
+    """ddpm or ddim, for a method that denoises; empty leaves it as it was configured."""
     split: Split = "test"
     """Which episode seeds."""
     episodes: int = 50
@@ -159,7 +164,8 @@ class EvalConfig:
     @property
     def id(self) -> str:
         """A readable name that ends in the hash of all settings."""
-        return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{_hash(self)}"
+        key = _hash(self, MEASURES)
+        return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{key}"
 
 
 _SETTINGS = ("seed", "action_scaling", "obs_horizon", "pred_horizon", "action_horizon")
@@ -220,8 +226,8 @@ def _parse(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _hash(config: Any) -> str:
-    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+def _hash(config: Any, *more: int) -> str:
+    text = "".join([json.dumps(dataclasses.asdict(config), sort_keys=True), *map(str, more)])
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 
 

@@ -59,7 +59,7 @@ def results_figure(results: pd.DataFrame) -> Figure:
     )
     rows = list(dict.fromkeys(labels))
     controls = [control for control in CONTROLS if (methods["control"] == control).any()]
-    figure = _figure(8.5, 1.6 + 0.5 * max(len(rows), 2))
+    figure = empty_figure(8.5, 1.6 + 0.5 * max(len(rows), 2))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, column, scale, title in zip(
         panels, ("score", "success"), (1.0, 100.0), ("mean score", "success rate (%)"), strict=True
@@ -86,12 +86,12 @@ def results_figure(results: pd.DataFrame) -> Figure:
             )
         axes.set_xlim(-0.02 * scale, 1.02 * scale)
         axes.set_xlabel(title)
-        _grid(axes, "x")
+        grid(axes, "x")
     if rows:
         panels[0].set_yticks(range(len(rows)), rows)
         panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the best row on top
     panels[1].tick_params(left=False)
-    _legend(figure, *panels[0].get_legend_handles_labels())
+    legend(figure, *panels[0].get_legend_handles_labels())
     return figure
 
 
@@ -120,9 +120,9 @@ def training_figure(history: pd.DataFrame) -> Figure:
             sorted(set(zip(kinds, history["control"], strict=True)))
         )
     }
-    figure = _figure(max(4.5, 0.6 + 2.3 * len(methods)), 6.4)
-    grid = figure.subplots(len(_PANELS), len(methods), sharex="col", squeeze=False)
-    for (column, title), row in zip(_PANELS, grid, strict=True):
+    figure = empty_figure(max(4.5, 0.6 + 2.3 * len(methods)), 6.4)
+    axes_grid = figure.subplots(len(_PANELS), len(methods), sharex="col", squeeze=False)
+    for (column, title), row in zip(_PANELS, axes_grid, strict=True):
         for method, axes in zip(methods, row, strict=True):
             part = history[history["method"] == method]
             for kind, updates, values in _curves(part, column):
@@ -130,18 +130,18 @@ def training_figure(history: pd.DataFrame) -> Figure:
                 # The dots show a run of a single checkpoint too.
                 axes.plot(updates, values, ".", color=colour, linestyle=line, lw=1.1, ms=4)
             if column == "loss" and (part["loss"] > 0).all():
-                _log_scale(axes)
-            _grid(axes, "both")
+                log_scale(axes)
+            grid(axes, "both")
         row[0].set_ylabel(title)
         if column != "loss":
             _share_scale(row, (0.0, 1.0) if column == "validation_score" else None)
-    for method, top, bottom in zip(methods, grid[0], grid[-1], strict=True):
+    for method, top, bottom in zip(methods, axes_grid[0], axes_grid[-1], strict=True):
         top.set_title(method, fontsize=10)
         bottom.set_xlabel("updates")
         bottom.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     handles = [Line2D([], [], color=colour, linestyle=line) for colour, line in styles.values()]
     labels = list(styles) if mixed else [f"{kind} control" for kind in styles]
-    _legend(figure, handles, labels)
+    legend(figure, handles, labels)
     return figure
 
 
@@ -168,7 +168,8 @@ def _render(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(width: float, height: float) -> Figure:
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure without panels, inches, drawn without a screen."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -190,7 +191,7 @@ def _curves(part: pd.DataFrame, column: str) -> Iterator[tuple[str, np.ndarray, 
         yield str(kind), run["update"].to_numpy(), run[column].to_numpy()
 
 
-def _log_scale(axes: Axes) -> None:
+def log_scale(axes: Axes) -> None:
     """Scale the values by their logarithm, with plain numbers on the axis."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -208,13 +209,14 @@ def _share_scale(row: np.ndarray, limits: tuple[float, float] | None) -> None:
         axes.tick_params(labelleft=False)
 
 
-def _grid(axes: Axes, which: Literal["x", "both"]) -> None:
+def grid(axes: Axes, which: Literal["x", "y", "both"]) -> None:
+    """Draw a light grid behind the data and no frame above and to the right of it."""
     axes.grid(axis=which, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
     """Put one entry a label above all panels, where it covers no data."""
     entries = dict(zip(labels, handles, strict=True))
     figure.legend(

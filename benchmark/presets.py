@@ -163,6 +163,18 @@ PRESETS: Mapping[str, Mapping[str, Settings]] = MappingProxyType(
         "paper": MappingProxyType(_PAPER),
     }
 )
+HOME_CONTROL: Mapping[str, Control] = MappingProxyType(
+    {
+        "diffusion-unet": "position",
+        "diffusion-transformer": "position",
+        "ibc": "velocity",
+        "lstm-gmm": "velocity",
+        "bet": "velocity",
+        "bc-mlp": "position",
+    }
+)
+"""The control mode that a study runs a method under, where it compares something else: the
+published one (DP Sec. V: baselines under velocity, Diffusion Policy under position control)."""
 EPISODES: Mapping[str, int] = MappingProxyType(
     {"smoke": 10, "quick": 50, "laptop": 50, "paper": 50}
 )
@@ -211,4 +223,28 @@ def make_cell(
         obs_horizon=chosen.obs_horizon,
         pred_horizon=chosen.pred_horizon,
         action_horizon=chosen.action_horizon,
+    )
+
+
+_CHUNKS = (16, 64)
+# What a method needs to predict more actions than its preset has it predict: the search of IBC is
+# for two actions, the others lie between them.
+_LONGER: Mapping[str, Mapping[str, Any]] = MappingProxyType({"ibc": {"knots": 2}})
+
+
+def predicting(cell: Cell, actions: int) -> Cell:
+    """The cell, trained to predict at least `actions` actions from the current step on.
+
+    Where its own prediction is too short it is made 16 or 64 actions long, so that few cells serve
+    many action horizons and latencies, and its windows reach as far past an episode's end.
+    """
+    first = cell.obs_horizon - 1
+    if first + actions <= cell.pred_horizon:
+        return cell
+    chunk = next((size for size in _CHUNKS if size >= actions), actions)
+    return replace(
+        cell,
+        agent=replace(cell.agent, **_LONGER.get(cell.method, {})),
+        pred_horizon=first + chunk,
+        action_horizon=chunk,
     )

@@ -34,6 +34,21 @@ Progress = Callable[[int], object]
 """Told how many environment steps were just taken."""
 
 
+class Trace:
+    """What happened at every step of a rollout; rows of ended episodes mean nothing.
+
+    Attributes:
+        actions: Executed at each of T steps, each (N, Da).
+        rewards: After each step, each (N,).
+        frames: Observed before the first step and after each, T + 1 of them.
+    """
+
+    def __init__(self) -> None:
+        self.actions: list[NDArray[np.float64]] = []
+        self.rewards: list[NDArray[np.float64]] = []
+        self.frames: list[Frame] = []
+
+
 class Policy(Protocol):
     """What a rollout needs to know of a policy."""
 
@@ -95,6 +110,7 @@ def rollout(
     progress: Progress | None = None,
     options: dict[str, Any] | None = None,
     max_lengths: NDArray[np.int64] | None = None,
+    trace: Trace | None = None,
 ) -> pd.DataFrame:
     """Play one episode for each seed.
 
@@ -106,6 +122,7 @@ def rollout(
         progress: Called after every step of all environments.
         options: For the environments' reset, such as given states.
         max_lengths: Steps after which each episode ends at the latest, (N,).
+        trace: Filled with every step.
 
     Returns:
         A row an episode: seed, is_success, score (largest reward), max_coverage, final_coverage
@@ -126,6 +143,8 @@ def rollout(
     record = _Record(len(seeds), info, max_lengths)
     memory = policy.obs_horizon + config.latency
     frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)
+    if trace is not None:
+        trace.frames.append(frames[-1])
     while record.live.any():
         live = np.flatnonzero(record.live)
         start = time.perf_counter()
@@ -141,6 +160,10 @@ def rollout(
             obs, reward, terminated, truncated, info = env.step(actions[:, step])
             frames.append(_frame(obs))
             record.stepped(reward, terminated | truncated, info)
+            if trace is not None:
+                trace.actions.append(actions[:, step])
+                trace.rewards.append(np.array(reward, dtype=float))
+                trace.frames.append(frames[-1])
             if progress is not None:
                 progress(1)
             if not record.live.any():

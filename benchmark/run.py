@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
+from benchmark.motion import STUCK_SECONDS, motion_measures
 from benchmark.progress import progress_bar
-from benchmark.rollout import AgentPolicy, rollout
+from benchmark.rollout import AgentPolicy, Trace, rollout
 from benchmark.seeding import episode_seeds
 from benchmark.store import Run, describe, write_parquet
-from benchmark.tasks import get_task
+from benchmark.tasks import Task, get_task
 from benchmark.train import Validate, train
 from envs.demos.demonstrations import Demonstrations
 
@@ -35,9 +38,28 @@ def run_cell(
     Returns:
         A row an episode, with the columns that say what was run.
     """
+    train_cell(cell, lambda: demos, store, device)
+    return evaluate_cell(cell, config, store, device)
+
+
+def train_cell(
+    cell: Cell, demos: Callable[[], Demonstrations], store: Path, device: torch.device
+) -> None:
+    """Train a cell if that is not done yet; only then are its demonstrations asked for."""
     run = Run(cell, store)
     if not run.is_trained:
-        train(run, demos, device, validation(cell))
+        train(run, demos(), device, validation(cell))
+
+
+def evaluate_cell(
+    cell: Cell, config: EvalConfig, store: Path, device: torch.device
+) -> pd.DataFrame:
+    """Play a trained cell if that is not done yet.
+
+    Returns:
+        A row an episode, with the columns that say what was run.
+    """
+    run = Run(cell, store)
     if not run.evaluation_path(config).is_file():
         agent = run.agent().to(device)
         write_parquet(evaluate(agent, cell, config), run.evaluation_path(config))
@@ -48,16 +70,37 @@ def evaluate(agent: Agent, cell: Cell, config: EvalConfig, leave: bool = False) 
     """Play the episodes of `config` with a policy, a row an episode."""
     if config.inference_steps:
         agent.set_inference_steps(config.inference_steps)
+    if config.sampler:
+        agent.set_sampler(config.sampler)
     task = get_task(cell.task)
     seeds = episode_seeds(config.split, config.episodes)
     env = task.make_vec(len(seeds), cell.obs_type, cell.control)
     what = f"{cell.method} {cell.control}: {config.split} episodes"
+    trace = Trace()
     try:
         with progress_bar(task.max_steps, what, "step", leave=leave) as bar:
-            episodes = rollout(AgentPolicy(agent, seeds), env, seeds, config, bar.update)
+            policy = AgentPolicy(agent, seeds)
+            episodes = rollout(policy, env, seeds, config, bar.update, trace=trace)
     finally:
         env.close()
-    return describe(episodes, cell, config, agent.inference_steps)
+    motion = _motion(trace, episodes, cell, task)
+    return describe(pd.concat([episodes, motion], axis=1), cell, config, agent.inference_steps)
+
+
+def _motion(trace: Trace, episodes: pd.DataFrame, cell: Cell, task: Task) -> pd.DataFrame:
+    """How the agent moved in every episode; unknown where the task does not say."""
+    if task.motion is None:
+        columns = ("jitter", "reversals", "stuck", "stuck_score")
+        return pd.DataFrame(np.nan, index=episodes.index, columns=columns)
+    states = np.stack([frame["state"] for frame in trace.frames])
+    return motion_measures(
+        task.motion.commanded(np.stack(trace.actions), cell.control),
+        task.motion.position(states, cell.obs_type),
+        np.stack(trace.rewards),
+        episodes["length"].to_numpy(),
+        task.motion.still,
+        round(STUCK_SECONDS * task.motion.hz),
+    )
 
 
 def validation(cell: Cell) -> Validate | None:

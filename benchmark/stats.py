@@ -11,6 +11,7 @@ docs/statistics.md measures how often these intervals cover the truth.
 Shapes: S training seeds, E episodes, R resamples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -211,6 +212,85 @@ def compare(
         better=interval("better"),
         pairs=len(pairs),
         unmatched=len(a) + len(b) - 2 * len(pairs),
+    )
+
+
+def contrast(
+    terms: Sequence[tuple[float, pd.DataFrame]],
+    rng: np.random.Generator,
+    column: str = "score",
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Give a weighted sum of means over the pairs (train_seed, seed) that all frames have.
+
+    A difference is ((1, a), (-1, b)); whether it differs from another difference has four terms.
+
+    Args:
+        terms: Weights, and episodes of one policy under one setting each.
+        rng: Source of the resamples.
+        column: What is averaged.
+        confidence: Nominal coverage, within (0, 1).
+
+    Raises:
+        ValueError: If a frame holds an episode twice, or no pair is in all.
+    """
+    total: pd.Series[float] | None = None
+    for weight, episodes in terms:
+        seed_table(episodes, column)  # refuses doubles
+        values = weight * episodes.set_index(["train_seed", "seed"])[column].astype(float)
+        total = values if total is None else (total + values)
+    pairs = pd.DataFrame() if total is None else total.dropna().rename(column).reset_index()
+    if pairs.empty:
+        raise ValueError(f"{len(terms)} sets of episodes share no (train_seed, seed)")
+    return bootstrap_mean(seed_table(pairs, column), rng, confidence)
+
+
+def relative_change(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    rng: np.random.Generator,
+    column: str = "score",
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Give mean(a) / mean(b) - 1 on equal pairs, with its percentile interval.
+
+    Training seeds and episodes are drawn together for both. A resample in which b's mean is 0 has
+    no ratio; where there are any, or b's mean is 0, there are no limits.
+
+    Args:
+        a: Episodes of one policy under one setting.
+        b: Episodes of the other.
+        rng: Source of the resamples.
+        column: What is averaged.
+        confidence: Nominal coverage, within (0, 1).
+        resamples: Tables drawn, R.
+
+    Raises:
+        ValueError: If a frame holds an episode twice, or no pair matches.
+    """
+    _check_confidence(confidence)
+    columns = ["train_seed", "seed", column]
+    for episodes in (a, b):
+        seed_table(episodes, column)
+    pairs = a[columns].merge(b[columns], on=columns[:2], suffixes=("_a", "_b"))
+    if pairs.empty:
+        raise ValueError(f"{len(a)} and {len(b)} episodes share no (train_seed, seed)")
+    over, under = (np.nan_to_num(seed_table(pairs, f"{column}_{name}")) for name in "ab")
+    S, E = over.shape
+    rows = rng.multinomial(S, np.full(S, 1 / S), size=resamples)  # (R, S)
+    columns_drawn = rng.multinomial(E, np.full(E, 1 / E), size=resamples)  # (R, E)
+    sums_a = ((rows @ over) * columns_drawn).sum(axis=1)
+    sums_b = ((rows @ under) * columns_drawn).sum(axis=1)
+    whole = float(under.sum())
+    estimate = float(over.sum()) / whole - 1 if whole else np.nan
+    if (sums_b == 0).any():
+        return Interval(estimate, np.nan, np.nan, confidence, "none: a mean of 0 was drawn")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(sums_a / sums_b - 1, [tail, 1 - tail])
+    over_what = "episodes" if S == 1 else f"{S} training seeds and their episodes"
+    return Interval(
+        estimate, float(low), float(high), confidence, f"paired bootstrap over {over_what}"
     )
 
 

@@ -101,6 +101,7 @@ def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int)
         "action_horizon": config.action_horizon,
         "latency": config.latency,
         "inference_steps": steps,
+        "sampler": config.sampler,
         "split": config.split,
     }
     return pd.concat([pd.DataFrame(columns, index=episodes.index), episodes], axis=1)

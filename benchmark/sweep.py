@@ -157,7 +157,7 @@ def sweep(
     ended = [(cell, "") for cell in cells if cell not in todo]
     alone = min(workers, len(todo)) <= 1
     load = (lambda: demos) if alone else partial(load_demonstrations, config)
-    jobs = [Job(cell, config.evaluation(cell), load) for cell in todo]
+    jobs = [Job(cell, (config.evaluation(cell),), load) for cell in todo]
     histories, failures = [], []
     for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
         if cause:

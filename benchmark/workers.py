@@ -26,7 +26,7 @@ from tqdm import tqdm
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
 from benchmark.progress import share_terminal
-from benchmark.run import run_cell
+from benchmark.run import evaluate_cell, train_cell
 from benchmark.store import Run
 from envs.demos.demonstrations import Demonstrations
 
@@ -36,9 +36,15 @@ class Job:
     """A cell to be trained and evaluated."""
 
     cell: Cell
-    evaluation: EvalConfig
+    evaluations: tuple[EvalConfig, ...]
     demos: Callable[[], Demonstrations]
     """Gives its demonstrations; called in the process that needs them, so it must pickle."""
+
+
+def is_done(job: Job, store: Path) -> bool:
+    """Whether a cell is trained and every evaluation asked for is on disk."""
+    run = Run(job.cell, store)
+    return run.is_trained and all(run.evaluation_path(e).is_file() for e in job.evaluations)
 
 
 def default_workers(device: torch.device) -> int:
@@ -118,7 +124,9 @@ def _attempt(job: Job, store: Path, device: torch.device) -> str:
     error = Run(job.cell, store).folder / "error.txt"
     error.unlink(missing_ok=True)
     try:
-        run_cell(job.cell, job.evaluation, job.demos(), store, device)
+        train_cell(job.cell, job.demos, store, device)
+        for evaluation in job.evaluations:
+            evaluate_cell(job.cell, evaluation, store, device)
     except Exception as cause:
         write_whole(error, traceback.format_exc())
         return f"{type(cause).__name__}: {cause}"
@@ -146,6 +154,6 @@ def _outcome(worker: SpawnProcess, job: Job, store: Path) -> str:
     error = run.folder / "error.txt"
     if error.is_file():
         return error.read_text().strip().splitlines()[-1]
-    if not run.evaluation_path(job.evaluation).is_file():
+    if not is_done(job, store):
         return f"its process ended with exit code {worker.exitcode} (out of memory?)"
     return ""

@@ -50,6 +50,10 @@ def make_episodes() -> EpisodesMaker:
                 "length": 150,
                 "predictions": 19,
                 "seconds_per_prediction": 0.0123,
+                "jitter": 20.0,
+                "reversals": 0.05,
+                "stuck": score < 0.5,
+                "stuck_score": np.where(score < 0.5, score, np.nan),
             }
         )
         return frame.assign(**columns)

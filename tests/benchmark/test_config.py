@@ -65,7 +65,7 @@ def test_a_change_of_any_setting_gives_another_id() -> None:
 
 def test_a_change_of_any_evaluation_setting_gives_another_id() -> None:
     configs = [EvalConfig(), *(config for _, config in variations(EvalConfig()))]
-    assert len({config.id for config in configs}) == len(configs) == 6
+    assert len({config.id for config in configs}) == len(configs) == 7
 
 
 def test_an_id_names_what_is_run() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +13,7 @@ from baselines.agent import Agent, Spec
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.config import Cell, EvalConfig, TrainConfig
+from benchmark.rollout import Trace
 from benchmark.run import evaluate, run_cell, validation
 from benchmark.store import Run, write_parquet
 from envs.demos.demonstrations import Demonstrations
@@ -29,12 +31,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], EvalConfig]]
     """Seeds and settings that the rollout was asked for, which is not run."""
     calls: list[tuple[list[int], EvalConfig]] = []
 
-    def noted(policy: Any, env: Any, seeds: Any, config: EvalConfig, *_: Any) -> pd.DataFrame:
+    def noted(
+        policy: Any, env: Any, seeds: Any, config: EvalConfig, *_: Any, trace: Trace
+    ) -> pd.DataFrame:
         calls.append((list(seeds), config))
         assert env.num_envs == len(seeds)
-        return pd.DataFrame(
-            {"seed": seeds, "score": [0.25, 0.75, *[0.5] * (len(seeds) - 2)], "is_success": False}
-        )
+        trace.frames = [{"state": np.zeros((len(seeds), 20))}] * 41
+        trace.actions = [np.zeros((len(seeds), 2))] * 40
+        trace.rewards = [np.zeros(len(seeds))] * 40
+        scores = [0.25, 0.75, *[0.5] * (len(seeds) - 2)]
+        return pd.DataFrame({"seed": seeds, "score": scores, "is_success": False, "length": 40})
 
     monkeypatch.setattr(benchmark.run, "rollout", noted)
     return calls
@@ -80,6 +86,17 @@ def test_an_evaluation_plays_the_seeds_and_denoising_steps_it_is_asked_for(
     assert asked[0][0] == [100_000, 100_001, 100_002]
     assert set(episodes["inference_steps"]) == {5}
     assert agent.diffusion.config.num_inference_steps == 5
+    assert episodes["stuck"].all()  # they never move
+    assert (episodes["jitter"] == 0).all()
+
+
+def test_an_evaluation_samples_as_it_is_asked_to(
+    agent: DiffusionUnet, asked: list[tuple[list[int], EvalConfig]]
+) -> None:
+    episodes = evaluate(agent, make_cell(), EvalConfig(episodes=3, sampler="ddpm"))
+    assert set(episodes["sampler"]) == {"ddpm"}
+    assert agent.diffusion.config.sampler == "ddpm"
+    agent.set_sampler("ddim")
 
 
 def test_a_cell_that_is_done_is_read_and_not_run(tmp_path: Path, agent: DiffusionUnet) -> None:

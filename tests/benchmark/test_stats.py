@@ -12,7 +12,9 @@ from benchmark.stats import (
     Interval,
     bootstrap_mean,
     compare,
+    contrast,
     mean_score,
+    relative_change,
     seed_table,
     success_rate,
     wilson,
@@ -211,3 +213,49 @@ def test_only_equal_training_and_episode_seeds_are_paired(make_episodes: Episode
     assert (result.pairs, result.unmatched) == (2, 4)
     with pytest.raises(ValueError, match="share no"):
         compare(a, b.assign(train_seed=1), np.random.default_rng(0))
+
+
+def test_a_contrast_of_two_is_the_paired_difference(make_episodes: EpisodesMaker) -> None:
+    rng = np.random.default_rng(3)
+    a, b = (make_episodes("x", rng.uniform(size=(3, 20))) for _ in range(2))
+    found = contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0))
+    expected = compare(a, b, np.random.default_rng(0)).score
+    assert (found.estimate, found.low, found.high) == pytest.approx(
+        (expected.estimate, expected.low, expected.high)
+    )
+
+
+def test_a_contrast_of_differences_cancels_what_both_share(make_episodes: EpisodesMaker) -> None:
+    rng = np.random.default_rng(3)
+    difficulty = rng.normal(size=(1, 30))
+    frames = [make_episodes("x", difficulty + shift) for shift in (0.3, 0.1, 0.5, 0.1)]
+    terms = list(zip((1.0, -1.0, -1.0, 1.0), frames, strict=True))
+    found = contrast(terms, np.random.default_rng(0))
+    assert found.estimate == pytest.approx(-0.2)
+    assert found.high - found.low < 1e-9
+
+
+def test_a_contrast_uses_only_episodes_that_all_have(make_episodes: EpisodesMaker) -> None:
+    a, b = make_episodes("x", [[1.0, 0.5, 0.0]]), make_episodes("x", [[0.5, 0.5]])
+    assert contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0)).estimate == 0.25
+
+
+def test_a_contrast_without_common_episodes_is_refused(make_episodes: EpisodesMaker) -> None:
+    a = make_episodes("x", [[1.0]])
+    b = make_episodes("x", [[1.0]], train_seeds=[7])
+    with pytest.raises(ValueError, match="share no"):
+        contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0))
+
+
+def test_a_relative_change_of_proportional_scores_is_certain(make_episodes: EpisodesMaker) -> None:
+    scores = np.random.default_rng(0).uniform(0.2, 0.8, size=(2, 30))
+    a, b = make_episodes("x", 0.5 * scores), make_episodes("x", scores)
+    found = relative_change(a, b, np.random.default_rng(0))
+    assert (found.estimate, found.low, found.high) == pytest.approx((-0.5, -0.5, -0.5))
+
+
+def test_a_relative_change_from_nothing_has_no_limits(make_episodes: EpisodesMaker) -> None:
+    a, b = make_episodes("x", [[1.0, 0.5]]), make_episodes("x", [[0.0, 0.0]])
+    found = relative_change(a, b, np.random.default_rng(0))
+    assert np.isnan([found.estimate, found.low, found.high]).all()
+    assert "0" in found.method

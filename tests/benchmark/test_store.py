@@ -121,7 +121,7 @@ def test_an_interrupted_evaluation_leaves_no_file(
 
 def test_every_episode_says_what_was_run_and_how_it_was_evaluated() -> None:
     episodes = pd.DataFrame({"seed": [100_000, 100_001], "score": [0.5, 1.0]})
-    config = EvalConfig(4, latency=2, split="validation")
+    config = EvalConfig(4, latency=2, sampler="ddpm", split="validation")
     described = describe(episodes, CELL, config, steps=16)
     assert described["seed"].tolist() == [100_000, 100_001]
     assert described["score"].tolist() == [0.5, 1.0]
@@ -139,6 +139,7 @@ def test_every_episode_says_what_was_run_and_how_it_was_evaluated() -> None:
         "action_horizon": 4,
         "latency": 2,
         "inference_steps": 16,
+        "sampler": "ddpm",
         "split": "validation",
     }
 

@@ -54,7 +54,7 @@ def demos_file(cache_of_three: Path, three_demonstrations: Demonstrations) -> Pa
 
 @pytest.fixture
 def job(demos_file: Path) -> Job:
-    return Job(make_cell(1), EVALUATION, partial(load_pusht, "human", "keypoints", demos_file))
+    return Job(make_cell(1), (EVALUATION,), partial(load_pusht, "human", "keypoints", demos_file))
 
 
 def outcomes(jobs: list[Job], store: Path, workers: int) -> dict[int, str]:
@@ -106,7 +106,7 @@ if __name__ == "__main__":
     folder, demos = map(Path, sys.argv[1:])
     cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]
     load = partial(load_pusht, "human", "keypoints", demos)
-    jobs = [Job(cell, EvalConfig(episodes=1), load) for cell in cells]
+    jobs = [Job(cell, (EvalConfig(episodes=1),), load) for cell in cells]
     list(run_jobs(jobs, folder, torch.device("cpu"), 2))
 """
 
