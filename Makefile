@@ -8,22 +8,23 @@ DPBENCH := $(BIN)/python -m benchmark
 
 TASK ?= pusht
 PRESET ?= quick
+STUDY ?= list
 comma := ,
 spaced = $(subst $(comma), ,$(1))
-BENCH_FLAGS := --task $(TASK) --preset $(PRESET) \
+STUDY_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
-	$(if $(CONTROL),--control $(call spaced,$(CONTROL))) $(if $(DATA),--data $(DATA)) \
-	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT)) \
-	$(if $(WORKERS),--workers $(WORKERS))
+	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path $(DATA_PATH)) \
+	$(if $(OUT),--out $(OUT)) $(if $(WORKERS),--workers $(WORKERS))
+BENCH_FLAGS := $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench report perf doctor demos test test-slow check format clean
+.PHONY: help install bench study report perf doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N"
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N STUDY=all|action-horizon|..."
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +43,9 @@ install: $(VENV)/.installed ## Install dpbench into .venv
 
 bench: $(VENV)/.installed ## Demonstrations, training, evaluation, table and report of one task
 	$(DPBENCH) sweep $(BENCH_FLAGS)
+
+study: $(VENV)/.installed ## Test a published claim: STUDY=action-horizon, or STUDY=all
+	$(DPBENCH) study $(STUDY) $(STUDY_FLAGS)
 
 report: $(VENV)/.installed ## Draw the report from what has been run
 	$(DPBENCH) report $(BENCH_FLAGS)

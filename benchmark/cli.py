@@ -20,6 +20,10 @@ from benchmark.perf import perf_command
 from benchmark.presets import PRESETS
 from benchmark.search import search
 from benchmark.store import default_store
+from benchmark.studies import STUDIES
+from benchmark.studies.runner import find_studies, run_studies
+from benchmark.studies.runner import show_plan as show_study
+from benchmark.studies.study import StudyConfig
 from benchmark.sweep import SweepConfig, show_plan, sweep
 from benchmark.tasks import tasks
 from envs.control import Control
@@ -128,6 +132,28 @@ def demos_command(
         inspect(task, "human" if data_path else source, data_path, figure)
 
 
+def study_command(
+    name: tyro.conf.Positional[str], config: StudyConfig, dry_run: bool = False
+) -> int:
+    """Test a published claim: its runs, its table, its figure and a verdict.
+
+    Args:
+        name: Name of the study; `list` shows them all, `all` runs them all.
+        config: What it is run on.
+        dry_run: Print the cells and which are done; run nothing.
+    """
+    if name == "list":
+        for study in STUDIES:
+            print(f"{study.name:22} {study.claim} ({study.source})")
+        return 0
+    studies = find_studies(STUDIES, name)
+    if dry_run:
+        for study in studies:
+            show_study(study, config, default_store())
+        return 0
+    return 0 if run_studies(studies, config, default_store(), _command()) else 1
+
+
 def search_command(
     task: tyro.conf.Positional[str],
     method: tyro.conf.Positional[str],
@@ -167,6 +193,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run_command,
     "sweep": sweep_command,
     "report": report_command,
+    "study": study_command,
     "search": search_command,
     "perf": perf_command,
     "doctor": doctor_command,

@@ -1,0 +1,285 @@
+"""One setting varied, everything else equal: the numbers, the table and the figure of an ablation.
+
+A policy is a method under a control mode. Every group of its episodes that shares a value of the
+setting is one point, with a bootstrap interval of the score and a Wilson interval of the success
+rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from benchmark.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.stats import (
+    CONFIDENCE,
+    Interval,
+    bootstrap_mean,
+    mean_score,
+    seed_table,
+    success_rate,
+    wilson,
+)
+from benchmark.studies.study import Drawing, Sheet
+from benchmark.tables import rate_text, score_text
+from benchmark.text_table import Table
+
+POLICY = ("method", "control")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is varied.
+
+    Attributes:
+        column: Its column in a frame of episodes.
+        title: Its name on an axis, with its unit.
+        short: Its name before a value in a table, such as "Ta".
+        is_log: Whether an axis of it is scaled by the logarithm.
+    """
+
+    column: str
+    title: str
+    short: str
+    is_log: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a table shows of a point.
+
+    Attributes:
+        name: In words.
+        column: In a summary; its limits are beside it as _low and _high.
+        text: Writes an estimate with its limits.
+    """
+
+    name: str
+    column: str
+    text: Callable[[float, float, float], str]
+
+    def of(self, row: Mapping[Hashable, Any]) -> str:
+        """Write the point of a row of a summary."""
+        return self.text(*(row[self.column + side] for side in ("", "_low", "_high")))
+
+
+def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Give score and success with their limits, a row for every group of episodes.
+
+    Args:
+        episodes: Rows of rollouts.
+        by: Columns that tell groups apart, in the order of their first mention.
+
+    Returns:
+        Columns `by`; train_seeds, episodes; score and success, each with _low and _high; means of
+        predictions, length and updates; jitter, reversals and stuck, each with _low and _high.
+    """
+    rows = []
+    for key, group in episodes.groupby(list(by), sort=False):
+        score = mean_score(group, np.random.default_rng(0))
+        success = success_rate(group)
+        row = dict(zip(by, key, strict=True)) | {
+            "train_seeds": group["train_seed"].nunique(),
+            "episodes": len(group),
+            "score": score.estimate,
+            "score_low": score.low,
+            "score_high": score.high,
+            "success": success.estimate,
+            "success_low": success.low,
+            "success_high": success.high,
+        }
+        for name in ("predictions", "length", "updates"):
+            row[name] = float(group[name].mean())
+        for name, interval in (
+            ("jitter", mean_of(group, "jitter")),
+            ("reversals", mean_of(group, "reversals")),
+            ("stuck", _share(group["stuck"].dropna())),
+        ):
+            row |= {name: interval.estimate}
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _share(outcomes: pd.Series[bool]) -> Interval:
+    """The share of true ones with its Wilson interval."""
+    if outcomes.empty:
+        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: not measured")
+    return wilson(int(outcomes.sum()), len(outcomes))
+
+
+def mean_of(episodes: pd.DataFrame, column: str) -> Interval:
+    """The mean of a column with its bootstrap interval; episodes without a value are left out."""
+    if episodes[column].isna().all():
+        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: not measured")
+    return bootstrap_mean(seed_table(episodes, column), np.random.default_rng(0))
+
+
+def policy_label(method: str, control: str, several: bool) -> str:
+    """Name a policy; the control mode where several are shown."""
+    return f"{method}, {control}" if several else method
+
+
+def ablation_sheet(
+    summary: pd.DataFrame,
+    setting: Setting,
+    caption: str,
+    stem: str,
+    notes: Sequence[str] = (),
+    measures: Sequence[Measure] = (
+        Measure("score", "score", score_text),
+        Measure("success", "success", rate_text),
+    ),
+) -> Sheet:
+    """A row a policy and a column a value, a block of rows for each of `measures`.
+
+    Args:
+        summary: From `summarise` by method, control and the setting's column.
+        setting: What is varied.
+        caption: Of the table.
+        stem: File name.
+        notes: What a reader must know besides.
+        measures: What is shown.
+    """
+    values = sorted(set(summary[setting.column]))
+    rows: list[tuple[str, ...]] = []
+    breaks: list[int] = []
+    for measure in measures:
+        breaks.append(len(rows))
+        for (method, control), group in summary.groupby(list(POLICY), sort=False):
+            by_value = {row[setting.column]: row for row in group.to_dict("records")}
+            cells = []
+            for value in values:
+                row = by_value.get(value)
+                cells.append("-" if row is None else measure.of(row))
+            rows.append((str(method), str(control), measure.name, *cells))
+    table = Table(
+        caption=caption,
+        head=("method", "control", "", *(f"{setting.short} {value:g}" for value in values)),
+        rows=tuple(rows),
+        align="lll" + "r" * len(values),
+        notes=(_sizes(summary), *notes),
+        breaks=frozenset(breaks[1:]),
+    )
+    return Sheet(stem, table, summary)
+
+
+def _sizes(summary: pd.DataFrame) -> str:
+    seeds = int(summary["train_seeds"].min())
+    each = int(summary["episodes"].min() // seeds)
+    return (
+        f"At least {seeds} training seed{'s' * (seeds > 1)} x {each} test episodes a number. "
+        "Ranges are 95 % intervals: of the score by bootstrap, of the success rate by Wilson."
+        + " One training seed: the intervals leave out how much another training would differ."
+        * (seeds == 1)
+    )
+
+
+def ablation_drawing(
+    summary: pd.DataFrame,
+    setting: Setting,
+    caption: str,
+    stem: str,
+    columns: Sequence[tuple[str, float, str]] = (
+        ("score", 1.0, "mean score"),
+        ("success", 100.0, "success rate (%)"),
+    ),
+) -> Drawing:
+    """A line a policy over the values of the setting, one panel for each of `columns`.
+
+    Args:
+        summary: From `summarise` by method, control and the setting's column.
+        setting: What is varied.
+        caption: Of the figure.
+        stem: File name.
+        columns: Name in `summary`, factor and axis title of each panel. Where there are `_low`
+            and `_high` of a name the interval is drawn.
+    """
+    figure = empty_figure(4.2 * len(columns), 3.6)
+    panels = np.atleast_1d(figure.subplots(1, len(columns)))
+    several = summary["control"].nunique() > 1
+    methods = list(dict.fromkeys(summary["method"]))
+    policies = list(summary.groupby(list(POLICY), sort=False))
+    for axes, (column, scale, title) in zip(panels, columns, strict=True):
+        for index, ((method, control), group) in enumerate(policies):
+            number = methods.index(method)
+            part = group.sort_values(setting.column)
+            _line(
+                axes,
+                _spread(part[setting.column].to_numpy(dtype=float), index, len(policies), setting),
+                scale * part[column].to_numpy(dtype=float),
+                [scale * part[f"{column}_{side}"].to_numpy(dtype=float) for side in ("low", "high")]
+                if f"{column}_low" in part
+                else None,
+                number,
+                DASHES[0] if control == "position" or not several else DASHES[1],
+                policy_label(str(method), str(control), several),
+            )
+        axes.set_xlabel(setting.title)
+        axes.set_ylabel(title)
+        if column in ("score", "success"):
+            axes.set_ylim(-0.02 * scale, 1.02 * scale)
+        scale_setting(axes, sorted(set(summary[setting.column])), setting.is_log)
+        grid(axes, "both")
+    legend(figure, *panels[0].get_legend_handles_labels())
+    return Drawing(stem, figure, summary, caption)
+
+
+def scale_setting(axes: Axes, values: Sequence[float], is_log: bool) -> None:
+    """Mark the values on the horizontal axis, evenly where they grow by factors."""
+    if is_log:
+        axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator([float(value) for value in values]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _spread(values: np.ndarray, index: int, count: int, setting: Setting) -> np.ndarray:
+    """Move the points of policies apart a little, so that no interval covers another."""
+    place = (index - (count - 1) / 2) / max(1, count)
+    if setting.is_log:
+        moved: np.ndarray = values * 2 ** (0.3 * place)
+        return moved
+    gaps = np.diff(np.unique(values))
+    return values + (0.3 * gaps.min() if gaps.size else 0.0) * place
+
+
+def _line(
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    limits: Sequence[np.ndarray] | None,
+    number: int,
+    dashes: tuple[float, tuple[float, ...]],
+    label: str,
+) -> None:
+    errors = None
+    if limits is not None:
+        # Without limits (one observation): a bar of no length.
+        errors = np.nan_to_num(np.abs(np.stack(limits) - y))
+    axes.errorbar(
+        x,
+        y,
+        yerr=errors,
+        marker=MARKERS[number % len(MARKERS)],
+        color=OKABE_ITO[number % len(OKABE_ITO)],
+        linestyle=dashes,
+        markersize=4.5,
+        capsize=2,
+        linewidth=1.3,
+        elinewidth=0.9,
+        label=label,
+    )
+
+
+def pick(episodes: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The episodes whose columns have these values."""
+    for column, value in values.items():
+        episodes = episodes[episodes[column] == value]
+    return episodes

@@ -1,0 +1,143 @@
+"""Pauses in demonstrations, and whether a policy gets stuck on them (DP Sec. IV-C)."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import UsageError
+from benchmark.presets import HOME_CONTROL, PRESETS, make_cell
+from benchmark.stats import contrast
+from benchmark.studies.ablation import (
+    Measure,
+    Setting,
+    ablation_drawing,
+    ablation_sheet,
+    pick,
+    summarise,
+)
+from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
+from benchmark.tables import rate_text, score_text
+from benchmark.tasks import get_task
+from benchmark.workers import Job
+from envs.demos.demonstrations import Demonstrations
+
+RATES = (0.0, 0.1, 0.3)
+SMOKE_RATES = (0.0, 0.3)
+SMOKE_DEMONSTRATIONS = 20
+SEED = 0
+SETTING = Setting("idle", "idle steps in the demonstrations (%)", "idle %")
+CHAMPION = "diffusion-unet"
+
+
+class IdleActions(Study):
+    """Sequences of actions get over pauses."""
+
+    name = "idle-actions"
+    claim = (
+        "Policies that predict one step get stuck on pauses in the demonstrations; Diffusion "
+        "Policy, which predicts sequences, does not."
+    )
+    source = "DP Sec. IV-C (claimed, not measured in simulation)"
+
+    def jobs(self, config: StudyConfig) -> list[Job]:
+        """Every method trained on demonstrations with more and more pauses."""
+        if get_task(config.task).with_pauses is None:
+            raise UsageError(f"idle-actions: {config.task} has no way to pause its demonstrations")
+        jobs = []
+        for rate in SMOKE_RATES if config.is_smoke else RATES:
+            loader = partial(_paused, config, rate)
+            for seed in self.training_seeds(config):
+                for method in config.chosen(PRESETS[config.preset]):
+                    control = HOME_CONTROL.get(method, "position")
+                    cell = make_cell(
+                        config.preset, method, control, seed, config.obs_type, loader()
+                    )
+                    jobs.append(Job(cell, (config.evaluation(cell),), loader))
+        return merged(jobs)
+
+    def findings(self, config: StudyConfig, store: Path) -> Findings:
+        """Score and share of stuck episodes for every rate of idle steps."""
+        jobs = self.jobs(config)
+        rates = {job.cell.id: _rate(job.cell.data_version) for job in jobs}
+        episodes = played(jobs, store)
+        episodes = episodes.assign(idle=episodes["cell"].map(rates))
+        summary = summarise(episodes, ["method", "control", "idle"])
+        caption = f"Idle actions on {config.label}"
+        most, least = max(rates.values()), min(rates.values())
+        verdicts = []
+        for method in dict.fromkeys(episodes["method"]):
+            own = pick(episodes, method=method)
+            terms = ((1.0, pick(own, idle=most)), (-1.0, pick(own, idle=least)))
+            more = contrast(terms, np.random.default_rng(0), "stuck")
+            verdicts.append(
+                judge(
+                    f"{method} gets stuck more often with {most:g} % idle steps than with "
+                    f"{least:g} %.",
+                    "share of stuck episodes",
+                    more,
+                )
+            )
+            if method != CHAMPION and CHAMPION in set(episodes["method"]):
+                other = pick(episodes, method=CHAMPION)
+                against = [*terms, (-1.0, pick(other, idle=most)), (1.0, pick(other, idle=least))]
+                verdicts.append(
+                    judge(
+                        f"Pauses make {method} get stuck more than they make {CHAMPION}.",
+                        f"change of the stuck share, {method} - {CHAMPION}",
+                        contrast(against, np.random.default_rng(0), "stuck"),
+                    )
+                )
+        found = {rate: idle_share(config, rate) for rate in sorted(set(rates.values()))}
+        note = (
+            "Stuck: the agent stays within "
+            f"{config.motion.still:g} {config.motion.unit} of one place for 3 s before "
+            "the episode succeeds; a policy that has done what the demonstrations do, and waits, "
+            "counts too. Share of steps that repeat the last set-point: "
+            + ", ".join(f"{share:.0%} at {rate:g} %" for rate, share in found.items())
+            + "."
+        )
+        measures = (
+            Measure("score", "score", score_text),
+            Measure("success", "success", rate_text),
+            Measure("stuck", "stuck", rate_text),
+        )
+        return Findings(
+            verdicts=verdicts,
+            sheets=[ablation_sheet(summary, SETTING, caption, "idle-actions", [note], measures)],
+            drawings=[
+                ablation_drawing(
+                    summary,
+                    SETTING,
+                    f"{caption}: score and share of episodes that get stuck, with 95 % intervals.",
+                    "idle-actions",
+                    (("score", 1.0, "mean score"), ("stuck", 100.0, "stuck episodes (%)")),
+                )
+            ],
+        )
+
+
+@lru_cache(maxsize=4)
+def _paused(config: StudyConfig, rate: float) -> Demonstrations:
+    """The demonstrations with pauses; the same function at rate 0, so that all are simulated."""
+    with_pauses = get_task(config.task).with_pauses
+    if with_pauses is None:
+        raise UsageError(f"{config.task} has no way to pause its demonstrations")
+    demos = config.loader(SMOKE_DEMONSTRATIONS if config.is_smoke else None)()
+    return with_pauses(demos, rate, config.obs_type, SEED)
+
+
+def _rate(version: str) -> float:
+    """The rate in percent that is written in the version of paused demonstrations."""
+    return 100 * float(version.rsplit("-idle", 1)[1])
+
+
+def idle_share(config: StudyConfig, rate: float) -> float:
+    """Share of the steps that repeat the set-point before, at a rate in percent."""
+    demos = _paused(config, rate / 100)
+    repeats = (np.diff(demos.actions, axis=0) == 0).all(axis=1)
+    inside = np.ones(demos.num_steps, dtype=bool)
+    inside[demos.starts] = False
+    return float(repeats[inside[1:]].mean())

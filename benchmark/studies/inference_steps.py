@@ -1,0 +1,300 @@
+"""How many denoising steps a prediction needs, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from baselines.agent import Agent, agent_class
+from baselines.diffusion.agent import DiffusionAgent
+from benchmark.config import Cell, EvalConfig
+from benchmark.files import write_whole
+from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.presets import HOME_CONTROL, PRESETS
+from benchmark.stats import contrast
+from benchmark.store import Run
+from benchmark.studies.ablation import pick, summarise
+from benchmark.studies.study import (
+    Drawing,
+    Findings,
+    Sheet,
+    Study,
+    StudyConfig,
+    judge,
+    merged,
+    played,
+)
+from benchmark.tables import rate_text, score_text
+from benchmark.tasks import get_task
+from benchmark.text_table import Table
+from benchmark.workers import Job
+
+STEPS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 50, 100)
+SMOKE_STEPS = (1, 10, 32)
+MARGIN = 0.01  # the loss of score that a practitioner accepts
+PUBLISHED_STEPS = 10
+TIMINGS = 7
+
+
+class InferenceSteps(Study):
+    """Ten DDIM steps are enough."""
+
+    name = "inference-steps"
+    claim = (
+        "With DDIM a policy trained with 100 steps predicts with 10, in about a tenth of the time, "
+        "without a loss of performance."
+    )
+    source = "DP Sec. IV-D"
+
+    def jobs(self, config: StudyConfig) -> list[Job]:
+        """DDIM at every number of steps and DDPM at all of them, by cells that sweeps share."""
+        methods = [
+            method
+            for method in PRESETS[config.preset]
+            if issubclass(agent_class(method), DiffusionAgent)
+        ]
+        jobs = []
+        for seed in self.training_seeds(config):
+            for method in config.chosen(methods):
+                cell = config.cell(method, HOME_CONTROL.get(method, "position"), seed)
+                jobs.append(Job(cell, self._evaluations(config, cell), config.loader()))
+        return merged(jobs)
+
+    def _evaluations(self, config: StudyConfig, cell: Cell) -> tuple[EvalConfig, ...]:
+        at = config.evaluation(cell)
+        counts = SMOKE_STEPS if config.is_smoke else STEPS
+        ddim = [replace(at, inference_steps=count, sampler="ddim") for count in counts]
+        ddpm = [] if config.is_smoke else [replace(at, inference_steps=100, sampler="ddpm")]
+        return (*ddim, *ddpm)
+
+    def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:
+        """Time single predictions, once for each cell and number of steps."""
+        for job in self.jobs(config):
+            agent = None
+            for evaluation in job.evaluations:
+                path = _timing_path(Run(job.cell, store), evaluation)
+                if not path.is_file():
+                    agent = agent or Run(job.cell, store).agent().to(device)
+                    seconds = _seconds(agent, evaluation, job.cell, device)
+                    write_whole(path, json.dumps({"seconds": seconds}))
+
+    def findings(self, config: StudyConfig, store: Path) -> Findings:
+        """Score against seconds a prediction, and the fewest steps that lose less than 1 %."""
+        jobs = self.jobs(config)
+        episodes = played(jobs, store)
+        summary = summarise(episodes, ["method", "control", "sampler", "inference_steps"])
+        seconds = {
+            (job.cell.method, e.sampler, e.inference_steps): json.loads(
+                _timing_path(Run(job.cell, store), e).read_text()
+            )["seconds"]
+            for job in jobs
+            for e in job.evaluations
+        }
+        keys = zip(summary["method"], summary["sampler"], summary["inference_steps"], strict=True)
+        summary = summary.assign(seconds=[seconds[key] for key in keys])
+        losses = _losses(episodes)
+        summary = summary.merge(losses, on=["method", "inference_steps", "sampler"], how="left")
+        knees = {
+            str(method): _knee(group) for method, group in summary.groupby("method", sort=False)
+        }
+        caption = f"Inference steps on {config.label}"
+        most = int(summary["inference_steps"].max())
+        verdicts = []
+        for method in knees:
+            own = pick(episodes, method=method, sampler="ddim")
+            steps = min(set(own["inference_steps"]), key=lambda n: abs(n - PUBLISHED_STEPS))
+            terms = (
+                (1.0, pick(own, inference_steps=steps)),
+                (-1.0, pick(own, inference_steps=most)),
+            )
+            verdicts.append(
+                judge(
+                    f"{method}: {steps} DDIM steps lose less than {MARGIN:.0%} of score against "
+                    f"{most}.",
+                    f"score, {steps} - {most} steps (at least {-MARGIN:g} wanted)",
+                    contrast(terms, np.random.default_rng(0)),
+                    above=-MARGIN,
+                )
+            )
+        return Findings(
+            verdicts=verdicts,
+            sheets=[_sheet(summary, caption, most)],
+            drawings=[
+                Drawing(
+                    "inference-steps",
+                    _figure(summary, knees),
+                    summary,
+                    f"{caption}: score against the time of one prediction (batch 1, CPU or GPU of "
+                    "this machine), with 95 % intervals. Numbers: denoising steps; ring: the knee.",
+                )
+            ],
+            remarks=[_sentence(method, knee, summary, most) for method, knee in knees.items()],
+        )
+
+
+def _timing_path(run: Run, evaluation: EvalConfig) -> Path:
+    name = f"{evaluation.sampler}-{evaluation.inference_steps}.json"
+    return run.folder / "prediction-seconds" / name
+
+
+@torch.inference_mode()
+def _seconds(agent: Agent, evaluation: EvalConfig, cell: Cell, device: torch.device) -> float:
+    """Median time of a prediction for a single window, s."""
+    agent.set_inference_steps(evaluation.inference_steps)
+    agent.set_sampler(evaluation.sampler)
+    shapes = get_task(cell.task).obs_shapes(cell.obs_type)
+    obs = {
+        name: torch.zeros((1, cell.obs_horizon, *shape), device=device)
+        for name, shape in shapes.items()
+    }
+    generator = torch.Generator().manual_seed(0)
+    times = []
+    for _ in range(1 + TIMINGS):
+        start = time.perf_counter()
+        agent.act(obs, generator).cpu()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def _losses(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Score of each DDIM setting less that of the most steps, on equal episodes."""
+    rows = []
+    for method, own in pick(episodes, sampler="ddim").groupby("method", sort=False):
+        most = own["inference_steps"].max()
+        for steps, part in own.groupby("inference_steps"):
+            terms = ((1.0, part), (-1.0, pick(own, inference_steps=most)))
+            difference = contrast(terms, np.random.default_rng(0))
+            rows.append(
+                {
+                    "method": method,
+                    "sampler": "ddim",
+                    "inference_steps": steps,
+                    "loss": difference.estimate,
+                    "loss_low": difference.low,
+                    "loss_high": difference.high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _knee(summary: pd.DataFrame) -> int:
+    """The fewest DDIM steps from which on no more steps gain more than `MARGIN` of score."""
+    ddim = summary[summary["sampler"] == "ddim"].sort_values("inference_steps")
+    enough = (ddim["loss"] > -MARGIN).to_numpy()
+    lacking = np.flatnonzero(~enough)
+    first = 0 if lacking.size == 0 else lacking[-1] + 1
+    return int(ddim["inference_steps"].iloc[first])
+
+
+def _sentence(method: str, knee: int, summary: pd.DataFrame, most: int) -> str:
+    ddim = pick(summary, method=method, sampler="ddim")
+    row = pick(ddim, inference_steps=knee).iloc[0]
+    full = pick(ddim, inference_steps=most).iloc[0]
+    sure = ddim[(ddim["loss_low"] > -MARGIN) & (ddim["inference_steps"] < most)]
+    proof = (
+        f"the interval excludes a loss of {MARGIN:g} from {sure['inference_steps'].min()} steps on"
+        if len(sure)
+        else f"no interval of {int(row['episodes'])} episodes excludes a loss of {MARGIN:g}"
+    )
+    return (
+        f"**{method}**: from {knee} DDIM steps on, less than {MARGIN:.0%} of score is lost against "
+        f"{most} ({row['score']:.3f} against {full['score']:.3f}); a prediction then takes "
+        f"{row['seconds']:.3f} s in place of {full['seconds']:.3f} s. By the estimates; {proof}."
+    )
+
+
+def _sheet(summary: pd.DataFrame, caption: str, most: int) -> Sheet:
+    rows = [
+        (
+            str(row["method"]),
+            str(row["sampler"]).upper(),
+            str(row["inference_steps"]),
+            score_text(row["score"], row["score_low"], row["score_high"]),
+            rate_text(row["success"], row["success_low"], row["success_high"]),
+            "-"
+            if pd.isna(row["loss"])
+            else score_text(row["loss"], row["loss_low"], row["loss_high"]),
+            f"{1000 * row['seconds']:.1f}",
+        )
+        for row in summary.to_dict("records")
+    ]
+    table = Table(
+        caption=caption,
+        head=("method", "sampler", "steps", "score", "success", f"score - {most} steps", "ms"),
+        rows=tuple(rows),
+        align="llrrrrr",
+        notes=(
+            "ms: median time of one prediction for one window, on this machine as it was loaded "
+            f"then. Difference of score on equal episodes, DDIM with {most} steps being the "
+            "measure. Ranges are 95 % intervals.",
+        ),
+    )
+    return Sheet("inference-steps", table, summary)
+
+
+def _figure(summary: pd.DataFrame, knees: dict[str, int]) -> Figure:
+    figure = empty_figure(6.4, 4.2)
+    axes = figure.subplots()
+    ddim = summary[summary["sampler"] == "ddim"]
+    for number, (method, knee) in enumerate(knees.items()):
+        own = pick(ddim, method=method).sort_values("seconds")
+        errors = np.abs(own[["score_low", "score_high"]].to_numpy() - own[["score"]].to_numpy()).T
+        colour = OKABE_ITO[number]
+        axes.errorbar(
+            1000 * own["seconds"],
+            own["score"],
+            yerr=np.nan_to_num(errors),
+            marker=MARKERS[number],
+            color=colour,
+            markersize=4.5,
+            capsize=2,
+            linewidth=1.2,
+            elinewidth=0.8,
+            label=f"{method}, DDIM",
+        )
+        for row in own.to_dict("records"):
+            axes.annotate(
+                str(row["inference_steps"]),
+                (1000 * row["seconds"], row["score"]),
+                xytext=(4, -11 if number else 6),
+                textcoords="offset points",
+                fontsize=7.5,
+                color=colour,
+            )
+        at = pick(own, inference_steps=knee).iloc[0]
+        axes.plot(
+            1000 * at["seconds"],
+            at["score"],
+            "o",
+            markersize=13,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            markeredgewidth=1.4,
+            label="knee" if number == 0 else "_",
+        )
+        full = pick(summary, method=method, sampler="ddpm")
+        if len(full):
+            axes.plot(
+                1000 * full["seconds"],
+                full["score"],
+                "*",
+                markersize=10,
+                color=colour,
+                markeredgecolor="black",
+                label=f"{method}, DDPM {int(full['inference_steps'].iloc[0])}",
+            )
+    axes.set_xscale("log")
+    axes.set_xlabel("time of one prediction (ms)")
+    axes.set_ylabel("mean score")
+    axes.set_ylim(-0.02, 1.04)
+    grid(axes, "both")
+    legend(figure, *axes.get_legend_handles_labels())
+    return figure

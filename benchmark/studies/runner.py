@@ -1,0 +1,181 @@
+"""Running a study: what it costs, its cells, its measurements, and its page of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.errors import UsageError, usage_errors
+from benchmark.files import write_whole
+from benchmark.plots import save_figure
+from benchmark.progress import say
+from benchmark.run import best_device
+from benchmark.store import Run
+from benchmark.studies.cost import cost_text
+from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
+from benchmark.sweep import machine
+from benchmark.tables import difference_text
+from benchmark.text_table import Table
+from benchmark.workers import default_workers, is_done, run_jobs
+
+
+class StudyError(Exception):
+    """Some cells of a study failed; the message names them with their causes."""
+
+
+def run_studies(studies: Sequence[Study], config: StudyConfig, store: Path, command: str) -> bool:
+    """Run some studies one after the other; one that fails is named and the others go on.
+
+    Returns:
+        Whether all succeeded.
+    """
+    verdicts: dict[str, Sequence[Verdict]] = {}
+    failures = []
+    for study in studies:
+        try:
+            verdicts[study.name] = run_study(study, config, store, command).verdicts
+        except StudyError as failure:
+            failures.append(f"{study.name} failed:\n{failure}")
+            say(failures[-1])
+        except UsageError as error:
+            if len(studies) == 1:
+                raise
+            failures.append(f"{study.name} cannot be run: {error}")
+            say(failures[-1])
+    if len(studies) > 1 and verdicts:
+        table = verdict_table(verdicts)
+        table.write(verdict_data(verdicts), _root(config, store), f"verdicts-{config.label}")
+        say(f"\n{table.text()}")
+    if len(studies) > 1 and failures:
+        say("\n".join(failures))
+    return not failures
+
+
+def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> Findings:
+    """Run what a study needs and is not on disk yet, and write what it finds.
+
+    Raises:
+        UsageError: If the study cannot be run on what was asked for.
+        StudyError: If a cell failed.
+    """
+    with usage_errors():
+        jobs = merged(study.jobs(config))
+    device = best_device()
+    workers = config.workers or default_workers(device)
+    todo = [job for job in jobs if not is_done(job, store)]
+    say(f"\n{study.name}: {study.claim}\n{cost_text(jobs, store, workers)}")
+    failures = []
+    for number, (cell, cause) in enumerate(run_jobs(todo, store, device, workers), 1):
+        say(f"[{number}/{len(todo)}] {cell.id}{f'  failed: {cause}' * bool(cause)}")
+        if cause:
+            failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
+    if failures:
+        raise StudyError("\n".join(failures))
+    study.measure(config, store, device)
+    findings = study.findings(config, store)
+    folder = _root(config, store) / f"{study.name}-{config.label}"
+    page = write_findings(study, config, findings, folder, command)
+    for sheet in findings.sheets:
+        say(f"\n{sheet.table.text()}")
+    say(f"{verdict_table({study.name: findings.verdicts}).text()}\nFindings: {page}")
+    return findings
+
+
+def _root(config: StudyConfig, store: Path) -> Path:
+    return config.out or store / "reports" / "studies"
+
+
+def show_plan(study: Study, config: StudyConfig, store: Path) -> None:
+    """Print the cells of a study and which of them are done."""
+    with usage_errors():
+        jobs = merged(study.jobs(config))
+    print(
+        f"{study.name}: {cost_text(jobs, store, config.workers or default_workers(best_device()))}"
+    )
+    for job in jobs:
+        trained = Run(job.cell, store).is_trained
+        state = "done" if is_done(job, store) else "trained" if trained else "to do"
+        print(f"  {state:8} {job.cell.id}  evaluations: {len(job.evaluations)}")
+
+
+def write_findings(
+    study: Study, config: StudyConfig, findings: Findings, folder: Path, command: str
+) -> Path:
+    """Write the tables, figures and verdicts of a study, and a page that shows them all."""
+    verdicts = verdict_table({study.name: findings.verdicts})
+    verdicts.write(verdict_data({study.name: findings.verdicts}), folder, "verdicts")
+    parts = [
+        f"# {study.name} on {config.label}",
+        f"**Claim** ({study.source}): {study.claim}",
+        verdicts.markdown(),
+        *findings.remarks,
+    ]
+    for drawing in findings.drawings:
+        save_figure(drawing.figure, drawing.data, folder, drawing.stem)
+        parts.append(f"![{drawing.caption}]({drawing.stem}.png)\n\n{drawing.caption}")
+    for sheet in findings.sheets:
+        sheet.table.write(sheet.data, folder, sheet.stem)
+        parts.append(sheet.table.markdown())
+    made = ", ".join(f"{name} {value}" for name, value in machine(best_device()).items())
+    parts.append(f"Made by `{command}` on: {made}.")
+    text = "\n\n".join(part.strip() for part in parts) + "\n"
+    return write_whole(folder / "README.md", text)
+
+
+def verdict_table(verdicts: dict[str, Sequence[Verdict]]) -> Table:
+    """The verdicts of some studies, a row for each claim."""
+    several = len(verdicts) > 1
+    rows = [
+        (
+            *([name] * several),
+            verdict.claim,
+            verdict.answer,
+            f"{difference_text(verdict.interval, 3)} {verdict.effect}",
+        )
+        for name, given in verdicts.items()
+        for verdict in given
+    ]
+    head = (*(["study"] * several), "claim", "verdict", "effect")
+    return Table(
+        caption="Verdicts",
+        head=head,
+        rows=tuple(rows),
+        align="l" * len(head),
+        notes=(
+            "Effects with their 95 % intervals. Undecided: the interval holds the value at which "
+            "the verdict would change, or there is no interval.",
+        ),
+    )
+
+
+def verdict_data(verdicts: dict[str, Sequence[Verdict]]) -> pd.DataFrame:
+    """The numbers of `verdict_table`."""
+    return pd.DataFrame(
+        {
+            "study": name,
+            "claim": verdict.claim,
+            "verdict": verdict.answer,
+            "effect": verdict.effect,
+            "estimate": verdict.interval.estimate,
+            "low": verdict.interval.low,
+            "high": verdict.interval.high,
+            "interval": verdict.interval.method,
+        }
+        for name, given in verdicts.items()
+        for verdict in given
+    )
+
+
+def find_studies(studies: Sequence[Study], name: str) -> list[Study]:
+    """The study of that name, or every one for `all`.
+
+    Raises:
+        UsageError: If there is none; the message lists the names there are.
+    """
+    found = [study for study in studies if name in ("all", study.name)]
+    if not found:
+        names = ", ".join(study.name for study in studies)
+        raise UsageError(f"no study {name!r}; studies: all, {names}")
+    return found

@@ -1,0 +1,98 @@
+"""How smoothly a policy acts, for every method and action horizon (DP Sec. IV-C)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.stats import contrast
+from benchmark.studies.ablation import (
+    Measure,
+    ablation_drawing,
+    ablation_sheet,
+    pick,
+    summarise,
+)
+from benchmark.studies.action_horizon import MIDDLE, SETTING, horizon_jobs, trained_for
+from benchmark.studies.study import Findings, Study, StudyConfig, judge, played
+from benchmark.tables import rate_text
+from benchmark.workers import Job
+
+
+class TemporalConsistency(Study):
+    """Sequences of actions make behaviour consistent."""
+
+    name = "temporal-consistency"
+    claim = (
+        "Predicting sequences of actions keeps a policy on one way of doing a task, where "
+        "predicting one at a time makes it jitter between several."
+    )
+    source = "DP Sec. IV-C and VII-B"
+
+    def jobs(self, config: StudyConfig) -> list[Job]:
+        """The runs of `action-horizon`: nothing is trained or played for this study."""
+        return horizon_jobs(self, config)
+
+    def findings(self, config: StudyConfig, store: Path) -> Findings:
+        """Jitter and reversals of executed actions for every method and horizon."""
+        jobs = self.jobs(config)
+        episodes = played(jobs, store)
+        summary = summarise(episodes, ["method", "control", "action_horizon"])
+        caption = f"Temporal consistency on {config.label}"
+        shortest = int(episodes["action_horizon"].min())
+        verdicts = []
+        for method in dict.fromkeys(episodes["method"]):
+            own = pick(episodes, method=method)
+            if MIDDLE not in set(own["action_horizon"]):
+                continue
+            terms = (
+                (1.0, pick(own, action_horizon=shortest)),
+                (-1.0, pick(own, action_horizon=MIDDLE)),
+            )
+            verdicts.append(
+                judge(
+                    f"{method}: turns back less often with Ta {MIDDLE} than with Ta {shortest}.",
+                    f"reversals a step, Ta {shortest} - Ta {MIDDLE}",
+                    contrast(terms, np.random.default_rng(0), "reversals"),
+                )
+            )
+        unit = config.motion.unit
+        note = (
+            "Jitter: mean squared change of consecutive moves of the set-point. Reversals: share "
+            "of steps at which the set-point turns by more than 90 degrees, both moves longer than "
+            f"{config.motion.still:g} {unit}."
+        )
+        measures = (
+            Measure(f"jitter ({unit}^2)", "jitter", _number),
+            Measure("reversals (%)", "reversals", rate_text),
+        )
+        return Findings(
+            verdicts=verdicts,
+            sheets=[
+                ablation_sheet(
+                    summary,
+                    SETTING,
+                    caption,
+                    "temporal-consistency",
+                    [note, trained_for(jobs)],
+                    measures,
+                )
+            ],
+            drawings=[
+                ablation_drawing(
+                    summary,
+                    SETTING,
+                    f"{caption}: jitter and reversals of executed actions, with 95 % intervals.",
+                    "temporal-consistency",
+                    (
+                        ("jitter", 1.0, f"jitter ({unit}$^2$)"),
+                        ("reversals", 100.0, "reversals (% of steps)"),
+                    ),
+                )
+            ],
+        )
+
+
+def _number(estimate: float, low: float, high: float) -> str:
+    return f"{estimate:.3g} [{low:.3g}, {high:.3g}]"
