@@ -16,13 +16,16 @@ BENCH_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(DATA_PATH),--data-path $(DATA_PATH)) $(if $(OUT),--out $(OUT)) \
 	$(if $(WORKERS),--workers $(WORKERS))
 
+# What a task needs beside the rest, a stamp each.
+INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
+
 .DEFAULT_GOAL := help
 .PHONY: help install bench report perf doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "  TASK=pusht PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
+	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
 	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N"
 
 $(BIN)/python:
@@ -34,16 +37,20 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[human]'
 	@touch $@
 
+$(VENV)/.installed-robosuite: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[robosuite]'
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 install: $(VENV)/.installed ## Install dpbench into .venv
 
-bench: $(VENV)/.installed ## Demonstrations, training, evaluation, table and report of one task
+bench: $(INSTALLED) ## Demonstrations, training, evaluation, table and report of one task
 	$(DPBENCH) sweep $(BENCH_FLAGS)
 
-report: $(VENV)/.installed ## Draw the report from what has been run
+report: $(INSTALLED) ## Draw the report from what has been run
 	$(DPBENCH) report $(BENCH_FLAGS)
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
@@ -52,7 +59,7 @@ perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a v
 doctor: $(VENV)/.installed ## Check the installation
 	$(DPBENCH) doctor
 
-demos: $(VENV)/.installed ## Generate, list and inspect the demonstrations of a task
+demos: $(INSTALLED) ## Generate, list and inspect the demonstrations of a task
 	$(DPBENCH) demos $(TASK)
 
 test: $(VENV)/.installed-dev ## Run the test suite
