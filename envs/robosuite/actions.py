@@ -25,7 +25,7 @@ ACTION_DIM: dict[Control, int] = {"position": 10, "velocity": 7}
 _LOWEST, _HIGHEST = (-1.5, -1.0, 0.0), (0.5, 1.0, 2.0)
 
 
-def action_space(control: Control) -> spaces.Box:
+def action_space(control: Control) -> spaces.Space[Floats]:
     """The space of one action."""
     if control == "velocity":
         return spaces.Box(-1.0, 1.0, (7,), dtype=np.float64)

@@ -16,7 +16,7 @@ from envs.robosuite.simulation import Simulation, Snapshot
 
 RENDER_MODES = ("rgb_array", "human")
 
-# Nothing keeps an object that was thrown from leaving the table; within an episode it stays so near.
+# Nothing keeps an object that was thrown on the table; within an episode it stays so near.
 _FARTHEST = 100.0  # m
 
 
@@ -26,7 +26,7 @@ def observation_space(task: TaskName, obs_type: ObsType) -> spaces.Space[Any]:
         return spaces.Box(-_FARTHEST, _FARTHEST, (SCENES[task].state_dim,), dtype=np.float64)
     picture = spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     robot = spaces.Box(-_FARTHEST, _FARTHEST, (ROBOT_DIM,), dtype=np.float64)
-    return spaces.Dict({name: picture for name in CAMERAS} | {"state": robot})
+    return spaces.Dict(dict.fromkeys(CAMERAS, picture) | {"state": robot})
 
 
 def check_arguments(task: str, obs_type: str, control: str, render_mode: str | None) -> None:
@@ -72,12 +72,12 @@ class RobosuiteEnv(gymnasium.Env[Any, NDArray[np.float64]]):
     | `obs_type` | observation |
     |---|---|
     | `"state"` (default) | `Box` (19,) for Lift, (23,) for Can and Square, float64 |
-    | `"pixels"` | `Dict`: `agentview`, `wrist` (84, 84, 3) uint8 RGB; `state` (9,), the robot's part |
+    | `"pixels"` | `Dict`: `agentview`, `wrist` (84, 84, 3) uint8 RGB; `state` (9,), the robot |
 
     `state` is robomimic's low-dimensional observation: the object (its position and quaternion,
-    and where it is relative to the gripper), then `robot0_eef_pos` (3), `robot0_eef_quat` (4; x, y,
-    z, w) and `robot0_gripper_qpos` (2, m). `SCENES[task].slices` names the parts. Pictures are drawn
-    only under `"pixels"`.
+    and where it is relative to the gripper), then `robot0_eef_pos` (3), `robot0_eef_quat` (4; x,
+    y, z, w) and `robot0_gripper_qpos` (2, m). `SCENES[task].slices` names the parts. Pictures are
+    drawn only under `"pixels"`.
 
     ## Action space
 

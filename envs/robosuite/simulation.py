@@ -162,7 +162,7 @@ class Simulation:
 
     @property
     def is_success(self) -> bool:
-        """robosuite's own check."""
+        """Robosuite's own check."""
         return bool(self._env._check_success())
 
     def snapshot(self) -> Snapshot:
@@ -182,7 +182,7 @@ class Simulation:
 
 
 def _import() -> tuple[Any, Any]:
-    """robosuite and mujoco, with robosuite's logger turned down to errors.
+    """Robosuite and mujoco, with robosuite's logger turned down to errors.
 
     robosuite greets every process with warnings about a file of macros that nobody needs. Its
     logger is quietened before it is imported, since it sets its level itself. It also insists on
@@ -220,7 +220,7 @@ def _global_generator(seed: int) -> Iterator[None]:
 
 
 def _controller(control: Control) -> dict[str, Any]:
-    """robosuite's OSC_POSE with its default gains, for the one arm of a Panda, in the world."""
+    """Robosuite's OSC_POSE with its default gains, for the one arm of a Panda, in the world."""
     arm = {
         "type": "OSC_POSE",
         "input_max": 1,
