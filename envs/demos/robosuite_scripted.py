@@ -59,8 +59,7 @@ def generate(
         processes: To spread the work over; None for one a core.
 
     Returns:
-        Position actions, with the recorded arrays `low_dim` (N, Do), what a policy sees; `delta`
-        (N, 7), the velocity actions; and `seed` (N, 1), the seed of the episode.
+        See `assemble`.
     """
     pool = Processes(processes)
     kept: list[Episode] = []
@@ -75,6 +74,16 @@ def generate(
                     break
     finally:
         pool.close()
+    return assemble(task, kept)
+
+
+def assemble(task: TaskName, kept: list[Episode]) -> Demonstrations:
+    """Episodes as demonstrations.
+
+    Returns:
+        Position actions, with the recorded arrays `low_dim` (N, Do), what a policy sees; `delta`
+        (N, 7), the velocity actions; and `seed` (N, 1), the seed of the episode.
+    """
     lengths = [len(episode.actions) for episode in kept]
     return Demonstrations(
         states=np.concatenate([episode.states for episode in kept]),

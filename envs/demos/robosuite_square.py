@@ -60,7 +60,7 @@ def _attempt(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase
     yield Phase(put, CLOSED, near=0.01, hurry=0.7)
     position, held = simulation.eef_pose
     yield Phase(stay((position, held)), OPEN, near=0.05, turned=np.pi, limit=8, until_shut=True)
-    yield Phase(stay((position + [0.0, 0.0, 0.1], held)), OPEN, limit=20)
+    yield Phase(stay((np.add(position, [0.0, 0.0, 0.1]), held)), OPEN, limit=20)
 
 
 def _yaws(nut_yaw: float, rng: np.random.Generator) -> tuple[float, float]:
