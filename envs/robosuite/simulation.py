@@ -60,7 +60,7 @@ class Simulation:
             self._env = robosuite.make(
                 self.scene.robosuite_name,
                 robots="Panda",
-                controller_configs=_controller(control),
+                controller_configs=controller(control),
                 has_renderer=False,
                 has_offscreen_renderer=False,
                 use_camera_obs=False,
@@ -219,7 +219,7 @@ def _global_generator(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def _controller(control: Control) -> dict[str, Any]:
+def controller(control: Control) -> dict[str, Any]:
     """Robosuite's OSC_POSE with its default gains, for the one arm of a Panda, in the world."""
     arm = {
         "type": "OSC_POSE",
