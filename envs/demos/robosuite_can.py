@@ -13,7 +13,7 @@ _ATTEMPTS = 4
 _BIN = np.array([0.16, 0.345])  # m
 _SPREAD = np.array([0.03, 0.035])  # m, how far from there it may be let go
 _FLOOR = 0.86  # m, height of a can that stands in a bin
-_HELD = 0.03  # m that a can has risen with the hand
+_HELD = 0.05  # m from the hand to the middle of a can that it holds
 
 
 def script(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase]:
@@ -38,16 +38,21 @@ def _attempt(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase
     yield Phase(over, OPEN, near=rng.uniform(0.015, 0.03), turned=0.25)
     yield Phase(at, OPEN, near=0.008, turned=0.15)
     yield Phase(stay(simulation.eef_pose), CLOSED, near=0.03, limit=15, until_shut=True)
-    before = simulation.object_pose[0][2]
-    position, held = simulation.eef_pose
+    position, rotation = simulation.eef_pose
     up = position + np.array([*rng.normal(0.0, 0.02, 2), rng.uniform(0.12, 0.2)])
-    yield Phase(stay((up, held)), CLOSED, near=0.03)
-    if simulation.object_pose[0][2] < before + _HELD:
+
+    def held() -> bool:
+        return float(np.linalg.norm(simulation.eef_pose[0] - simulation.object_pose[0])) < _HELD
+
+    yield Phase(stay((up, rotation)), CLOSED, near=0.03, held=held)
+    if not held():
         return
     to = np.array([*(_BIN + rng.uniform(-1.0, 1.0, 2) * _SPREAD), up[2]])
     low = np.array([*to[:2], _FLOOR + rng.uniform(0.0, 0.03) + grasp[2]])
-    turned = downward(yaw_of(held) + rng.normal(0.0, 0.2), rng.normal(0.0, 0.04, 2))
-    yield Phase(stay((to, turned)), CLOSED, near=0.03, turned=0.3, limit=80)
-    yield Phase(stay((low, turned)), CLOSED, near=0.02, turned=0.3)
+    turned = downward(yaw_of(rotation) + rng.normal(0.0, 0.2), rng.normal(0.0, 0.04, 2))
+    yield Phase(stay((to, turned)), CLOSED, near=0.03, turned=0.3, limit=80, held=held)
+    if not held():
+        return
+    yield Phase(stay((low, turned)), CLOSED, near=0.02, turned=0.3, held=held)
     yield Phase(stay((low, turned)), OPEN, near=0.05, turned=np.pi, limit=6, until_shut=True)
     yield Phase(stay((to, turned)), OPEN, limit=20)

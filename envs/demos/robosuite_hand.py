@@ -47,6 +47,7 @@ class Phase:
         hurry: Speed, of the episode's own.
         limit: Steps after which the phase ends, reached or not.
         until_shut: Whether the fingers must have come to rest as well.
+        held: Whether the object is still in the hand; the phase ends when it is not.
     """
 
     aim: Callable[[], Pose]
@@ -56,6 +57,7 @@ class Phase:
     hurry: float = 1.0
     limit: int = 60
     until_shut: bool = False
+    held: Callable[[], bool] = lambda: True
 
 
 Script = Callable[[Simulation, np.random.Generator], Iterator[Phase]]
@@ -144,7 +146,7 @@ def perform(simulation: Simulation, script: Script, seed: int, max_steps: int) -
                 return _episode(seed, rows, simulation.is_success)
             moved = np.abs(simulation.data.qpos[simulation.gripper_qpos] - fingers).max()
             shut = not phase.until_shut or (step >= 3 and moved < _REST)
-            if shut and _reached(simulation.eef_pose, phase):
+            if not phase.held() or (shut and _reached(simulation.eef_pose, phase)):
                 break
     return _episode(seed, rows, is_success=False)
 

@@ -14,7 +14,7 @@ _PEG_TOP = 0.95  # m
 _LOWERED = 0.85  # m, height of the nut's middle when it is on the peg for good
 _REST_YAW = np.pi / 2.0  # rad, of the hand when an episode starts
 _AWAY = 2.5  # rad, effort that a handle pointing away from the robot is worth
-_HELD = 0.03  # m that a nut has risen with the hand
+_HELD = 0.03  # m from the hand to where it took the handle, while it holds it
 
 
 def script(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase]:
@@ -37,14 +37,16 @@ def _attempt(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase
     def over() -> Pose:
         return at()[0] + above, rotation
 
+    def held() -> bool:
+        return float(np.linalg.norm(simulation.eef_pose[0] - at()[0])) < _HELD
+
     yield Phase(over, OPEN, near=rng.uniform(0.015, 0.03), turned=0.15)
     yield Phase(at, OPEN, near=0.006, turned=0.08)
     yield Phase(stay(simulation.eef_pose), CLOSED, near=0.03, limit=15, until_shut=True)
-    before = simulation.object_pose[0][2]
-    position, held = simulation.eef_pose
+    position, rotation = simulation.eef_pose
     up = position + np.array([*rng.normal(0.0, 0.02, 2), rng.uniform(0.12, 0.2)])
-    yield Phase(stay((up, held)), CLOSED, near=0.03)
-    if simulation.object_pose[0][2] < before + _HELD:
+    yield Phase(stay((up, rotation)), CLOSED, near=0.03, held=held)
+    if not held():
         return
     hover = np.array([*_PEG, _PEG_TOP + rng.uniform(0.025, 0.06)])
     lowered = np.array([*_PEG, _LOWERED])
@@ -55,12 +57,14 @@ def _attempt(simulation: Simulation, rng: np.random.Generator) -> Iterator[Phase
     def put() -> Pose:
         return _hand_for_nut(simulation, lowered, nut_yaw)
 
-    yield Phase(carried, CLOSED, near=0.03, turned=0.2, limit=80)
-    yield Phase(carried, CLOSED, near=0.008, turned=0.1, limit=40)
-    yield Phase(put, CLOSED, near=0.01, hurry=0.7)
-    position, held = simulation.eef_pose
-    yield Phase(stay((position, held)), OPEN, near=0.05, turned=np.pi, limit=8, until_shut=True)
-    yield Phase(stay((np.add(position, [0.0, 0.0, 0.1]), held)), OPEN, limit=20)
+    yield Phase(carried, CLOSED, near=0.03, turned=0.2, limit=80, held=held)
+    yield Phase(carried, CLOSED, near=0.008, turned=0.1, limit=40, held=held)
+    if not held():
+        return
+    yield Phase(put, CLOSED, near=0.01, hurry=0.7, held=held)
+    position, rotation = simulation.eef_pose
+    yield Phase(stay((position, rotation)), OPEN, near=0.05, turned=np.pi, limit=8, until_shut=True)
+    yield Phase(stay((np.add(position, [0.0, 0.0, 0.1]), rotation)), OPEN, limit=20)
 
 
 def _yaws(nut_yaw: float, rng: np.random.Generator) -> tuple[float, float]:
