@@ -55,10 +55,10 @@ def measure(task: TaskName, steps: int = 60, rounds: int = 5) -> Speed:
         steps: In a round.
         rounds: In all; one more comes before, in which functions are compiled.
     """
-    import robosuite
-
     actions = np.random.default_rng(0).uniform(-0.3, 0.3, (steps, 7))
     ours = gymnasium.make(f"dpbench/{task.capitalize()}-v1", control="velocity")
+    import robosuite  # after ours has quietened it
+
     theirs = robosuite.make(
         SCENES[task].robosuite_name,
         robots="Panda",
