@@ -17,13 +17,16 @@ STUDY_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(OUT),--out $(OUT)) $(if $(WORKERS),--workers $(WORKERS))
 BENCH_FLAGS := $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL)))
 
+# What a task needs beside the rest, a stamp each.
+INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
+
 .DEFAULT_GOAL := help
 .PHONY: help install bench study report perf doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "  TASK=pusht PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
+	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
 	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N STUDY=all|action-horizon|..."
 
 $(BIN)/python:
@@ -35,19 +38,23 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[human]'
 	@touch $@
 
+$(VENV)/.installed-robosuite: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[robosuite]'
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 install: $(VENV)/.installed ## Install dpbench into .venv
 
-bench: $(VENV)/.installed ## Demonstrations, training, evaluation, table and report of one task
+bench: $(INSTALLED) ## Demonstrations, training, evaluation, table and report of one task
 	$(DPBENCH) sweep $(BENCH_FLAGS)
 
-study: $(VENV)/.installed ## Test a published claim: STUDY=action-horizon, or STUDY=all
+study: $(INSTALLED) ## Test a published claim: STUDY=action-horizon, or STUDY=all
 	$(DPBENCH) study $(STUDY) $(STUDY_FLAGS)
 
-report: $(VENV)/.installed ## Draw the report from what has been run
+report: $(INSTALLED) ## Draw the report from what has been run
 	$(DPBENCH) report $(BENCH_FLAGS)
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
@@ -56,7 +63,7 @@ perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a v
 doctor: $(VENV)/.installed ## Check the installation
 	$(DPBENCH) doctor
 
-demos: $(VENV)/.installed ## Generate, list and inspect the demonstrations of a task
+demos: $(INSTALLED) ## Generate, list and inspect the demonstrations of a task
 	$(DPBENCH) demos $(TASK)
 
 test: $(VENV)/.installed-dev ## Run the test suite

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmark.demos_robosuite import import_robosuite, inspect_robosuite, source_row
 from benchmark.files import write_whole
 from benchmark.text_table import Table
 from envs.demos import npz, pusht_human
@@ -16,8 +17,9 @@ from envs.demos.demonstrations import Demonstrations
 from envs.demos.pusht_replay import Replay, replay
 from envs.demos.sources import NUM_SCRIPTED, Source, recorded_pusht, scripted_metadata
 from envs.pusht.geometry import GOAL_POSE, OUTLINE, WORLD_SIZE, place
+from envs.robosuite.scenes import TASK_NAMES, TaskName
 
-TASKS = ("pusht",)
+TASKS = ("pusht", *TASK_NAMES)
 
 _KINDS = (".png", ".svg", ".pdf")
 _SHOWN = 12  # episodes in a figure
@@ -31,11 +33,18 @@ def list_demonstrations(task: str) -> None:
         task: Name of the task.
     """
     _check_task(task)
+    robosuite = _robosuite_name(task)
+    rows = _pusht_rows() if robosuite is None else [source_row(robosuite)]
+    head = ("task", "source", "episodes", "steps", "version", "file")
+    print(Table("Demonstrations", head, tuple(rows), "llrrll").text())
+
+
+def _pusht_rows() -> list[tuple[str, ...]]:
     sources = (
         ("scripted", cache_path(scripted_metadata(), NUM_SCRIPTED), "demos pusht"),
         ("human", pusht_human.imported_path(), "demos pusht --from pusht.zip"),
     )
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for source, path, command in sources:
         if path.exists():
             found = npz.read(path, scripted_metadata())
@@ -43,8 +52,7 @@ def list_demonstrations(task: str) -> None:
             rows.append(("pusht", source, *counts, found.metadata.version, str(path)))
         else:
             rows.append(("pusht", source, "-", "-", "-", f"not here yet: {command}"))
-    head = ("task", "source", "episodes", "steps", "version", "file")
-    print(Table("Demonstrations", head, tuple(rows), "llrrll").text())
+    return rows
 
 
 def inspect(
@@ -64,6 +72,11 @@ def inspect(
     _check_task(task)
     if figure is not None and figure.suffix not in _KINDS:
         raise ValueError(f"no figure of kind {figure.suffix!r}; use {', '.join(_KINDS)}")
+    if (robosuite := _robosuite_name(task)) is not None:
+        if figure is not None:
+            raise ValueError(f"there is no figure of {task}; leave it out or take pusht")
+        inspect_robosuite(robosuite, source, path)
+        return
     demonstrations = recorded_pusht(source, path)
     replayed = replay(demonstrations)
     print(summary(demonstrations, replayed).text())
@@ -74,7 +87,9 @@ def inspect(
 
 
 def import_file(task: str, path: Path, to: Path | None = None) -> None:
-    """Check a file of recorded demonstrations (NPZ, zarr, ZIP) and keep it as a compressed NPZ.
+    """Check a file of recorded demonstrations and keep it as a compressed NPZ.
+
+    Push-T's may be NPZ, zarr or ZIP, those of robosuite's tasks are robomimic's HDF5.
 
     Args:
         task: Name of the task.
@@ -85,6 +100,9 @@ def import_file(task: str, path: Path, to: Path | None = None) -> None:
         ValueError: If the file is damaged, or is not the public data and `to` is missing.
     """
     _check_task(task)
+    if (robosuite := _robosuite_name(task)) is not None:
+        import_robosuite(robosuite, path, to)
+        return
     demonstrations = pusht_human.read(path)
     if to is None and demonstrations.metadata.source != "human":
         raise ValueError(
@@ -172,3 +190,7 @@ def _set_point_moves(demonstrations: Demonstrations) -> np.ndarray:
 def _check_task(task: str) -> None:
     if task not in TASKS:
         raise ValueError(f"no demonstrations of a task {task!r}; choose from {', '.join(TASKS)}")
+
+
+def _robosuite_name(task: str) -> TaskName | None:
+    return next((name for name in TASK_NAMES if name == task), None)

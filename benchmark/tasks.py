@@ -19,11 +19,17 @@ from numpy.typing import NDArray
 
 import envs
 from baselines.normalizer import Scaling
-from envs.control import Control
+from envs import linear_system
+from envs.control import Control, to_velocity
 from envs.demos import linear_system_lqr, pusht_idle
 from envs.demos.demonstrations import Demonstrations
+from envs.demos.robosuite_sources import load_robosuite
 from envs.demos.sources import Source, load_pusht
-from envs.linear_system import CONTROL_HZ, MAX_EPISODE_STEPS, SYSTEMS, SystemName
+from envs.linear_system import SYSTEMS, SystemName
+from envs.robosuite import scenes
+from envs.robosuite.actions import ACTION_DIM
+from envs.robosuite.scenes import SCENES, TaskName
+from envs.robosuite.simulation import MAX_DELTA
 
 gymnasium.register_envs(envs)
 
@@ -80,12 +86,22 @@ class Task:
     """Shape of one observation by name, for an observation type."""
     load: Loader
     """The demonstrations, with the observations of an observation type."""
-    reference: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    """States (E, Ds) to what the first velocity of an episode is relative to, (E, Da)."""
+    reference: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
+    """States (E, Ds) to what the first velocity of an episode is relative to, (E, Da); None where
+    velocities are no differences of set-points and are recorded, as the array `delta`."""
     motion: Motion | None = None
     """How the agent's motion is measured; None leaves that out."""
     with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
     """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
+
+    def actions_of(self, demos: Demonstrations, control: Control) -> NDArray[np.float64]:
+        """The actions of demonstrations under a control mode, (N, Da)."""
+        if control == "position":
+            return demos.actions
+        if self.reference is None:
+            return demos.observations["delta"]
+        first = self.reference(demos.states[demos.starts])
+        return to_velocity(demos.actions, demos.episode_ends, first)
 
     def make_vec(self, count: int, obs_type: str, control: Control) -> gymnasium.vector.VectorEnv:
         """`count` environments that are stepped together and stay where they ended."""
@@ -161,20 +177,60 @@ def _linear_system(name: SystemName) -> LinearSystemTask:
         name=linear_system_lqr.task_name(name),
         env_id="dpbench/LinearSystem-v1",
         obs_types=("state",),
-        max_steps=MAX_EPISODE_STEPS,
+        max_steps=linear_system.MAX_EPISODE_STEPS,
         action_dim={"position": Da, "velocity": Da},
         action_scaling={"position": "min-max", "velocity": "min-max"},
         obs_shapes=lambda _: {"state": (Ds,)},
         load=partial(linear_system_lqr.load, name),
         reference=lambda states: np.zeros((len(states), Da)),
-        motion=Motion(lambda states, _: states[..., :1], _added_up, CONTROL_HZ, 0.01, "m"),
+        motion=Motion(
+            lambda states, _: states[..., :1], _added_up, linear_system.CONTROL_HZ, 0.01, "m"
+        ),
         system=name,
     )
 
 
 LINEAR_SYSTEMS = tuple(_linear_system(name) for name in SYSTEMS)
 
-_TASKS = {task.name: task for task in (PUSHT, *LINEAR_SYSTEMS)}
+
+def _robosuite(name: TaskName) -> Task:
+    scene = SCENES[name]
+    gripper = scene.slices["robot0_eef_pos"]
+    return Task(
+        name=name,
+        env_id=f"dpbench/{name.capitalize()}-v1",
+        obs_types=("state",),
+        max_steps=scenes.MAX_EPISODE_STEPS,
+        action_dim=ACTION_DIM,
+        action_scaling={"position": "min-max", "velocity": "min-max"},
+        obs_shapes=lambda _: {"state": (scene.state_dim,)},
+        load=partial(load_robosuite, name),
+        reference=None,
+        motion=Motion(
+            lambda states, _: states[..., gripper],
+            _robosuite_path,
+            scenes.CONTROL_HZ,
+            still=0.003,
+            unit="m",
+        ),
+    )
+
+
+def _robosuite_path(actions: NDArray[np.float64], control: Control) -> NDArray[np.float64]:
+    """Where the gripper is sent; under velocity control the sum of all moves asked for.
+
+    There a move is relative to where the gripper is, and the gripper has never made the whole of
+    the one before, so their sum is longer than the way it goes.
+    """
+    if control == "position":
+        return actions[..., :3]
+    path: NDArray[np.float64] = np.cumsum(actions[..., :3] * MAX_DELTA[:3], axis=0)
+    return path
+
+
+LIFT, CAN, SQUARE = _robosuite("lift"), _robosuite("can"), _robosuite("square")
+
+_TASKS = {task.name: task for task in (PUSHT, LIFT, CAN, SQUARE, *LINEAR_SYSTEMS)}
 
 
 def tasks() -> dict[str, Task]:

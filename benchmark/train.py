@@ -30,7 +30,6 @@ from benchmark.progress import progress_bar
 from benchmark.seeding import derive
 from benchmark.store import Run
 from benchmark.tasks import get_task
-from envs.control import to_velocity
 from envs.demos.demonstrations import Demonstrations
 
 SAVE_SECONDS = 20.0  # a crash costs at most about so much training
@@ -51,12 +50,9 @@ class TrainingData:
 
     @classmethod
     def prepare(cls, cell: Cell, demos: Demonstrations, device: torch.device) -> TrainingData:
-        """Convert the set-points to the cell's control mode, fit the scaling, cut windows."""
+        """Take the actions of the cell's control mode, fit the scaling, cut windows."""
         task = get_task(cell.task)
-        actions = demos.actions
-        if cell.control == "velocity":
-            reference = task.reference(demos.states[demos.starts])
-            actions = to_velocity(actions, demos.episode_ends, reference)
+        actions = task.actions_of(demos, cell.control)
         spec = Spec(
             task.obs_shapes(cell.obs_type),
             task.action_dim[cell.control],

@@ -4,7 +4,9 @@ Gymnasium finds no entry points of environments by itself: `gymnasium.register_e
 merely importing this package, registers every id of `ENVIRONMENTS`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium
 
@@ -21,6 +23,19 @@ class Environment:
     """The batched class for `gymnasium.make_vec`; None to step single ones in turn."""
     max_episode_steps: int
     """Steps after which TimeLimit truncates an episode."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the classes are made with, beside what the user asks for."""
+
+
+def _robosuite(name: str, task: str) -> Environment:
+    """One of robosuite's tasks; needs the extra `robosuite`."""
+    return Environment(
+        id=f"dpbench/{name}-v1",
+        entry_point="envs.robosuite.env:RobosuiteEnv",
+        vector_entry_point="envs.robosuite.vector:RobosuiteVectorEnv",
+        max_episode_steps=400,
+        arguments={"task": task},
+    )
 
 
 ENVIRONMENTS = (
@@ -36,6 +51,9 @@ ENVIRONMENTS = (
         vector_entry_point=None,
         max_episode_steps=100,
     ),
+    _robosuite("Lift", "lift"),
+    _robosuite("Can", "can"),
+    _robosuite("Square", "square"),
 )
 
 
@@ -48,6 +66,7 @@ def register_envs() -> None:
                 entry_point=environment.entry_point,
                 vector_entry_point=environment.vector_entry_point,
                 max_episode_steps=environment.max_episode_steps,
+                kwargs=dict(environment.arguments),
             )
 
 

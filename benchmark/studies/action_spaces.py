@@ -16,7 +16,7 @@ from scipy.stats import gaussian_kde
 from benchmark.config import EvalConfig
 from benchmark.rollout import Frame, Trace, rollout
 from benchmark.tasks import Motion, Task
-from envs.control import CONTROLS, Control, to_velocity
+from envs.control import CONTROLS, Control
 from envs.demos.demonstrations import Demonstrations
 
 NEIGHBOURS = 40
@@ -26,14 +26,6 @@ ERROR_STEPS = 24  # steps that an error is followed for
 ERROR_SHARE = 0.05  # size of the error, in shares of the range of set-points
 
 Floats = NDArray[np.float64]
-
-
-def actions_under(task: Task, demos: Demonstrations, control: Control) -> Floats:
-    """The demonstrated actions as a control mode has them, (S, Da)."""
-    if control == "position":
-        return demos.actions
-    reference = task.reference(demos.states[demos.starts])
-    return to_velocity(demos.actions, demos.episode_ends, reference)
 
 
 def count_modes(task: Task, demos: Demonstrations, offset: int, seed: int = 0) -> pd.DataFrame:
@@ -60,7 +52,7 @@ def count_modes(task: Task, demos: Demonstrations, offset: int, seed: int = 0) -
     probes = np.random.default_rng(seed).permutation(len(states))[:PROBES]
     rows = []
     for control in CONTROLS:
-        actions = actions_under(task, demos, control)[later]
+        actions = task.actions_of(demos, control)[later]
         for probe in probes:
             near = np.atleast_1d(tree.query(scaled[probe], most)[1])
             near = near[episode[near] != episode[probe]]
@@ -122,7 +114,7 @@ def error_growth(
     )
     rows = []
     for control in CONTROLS:
-        right = _padded(actions_under(task, demos, control), demos, control)
+        right = _padded(task.actions_of(demos, control), demos, control)
         wrong = right.copy()
         wrong[np.arange(len(wrong)), at] += error
         (path, ends), (wrong_path, wrong_ends) = (

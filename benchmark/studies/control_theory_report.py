@@ -276,7 +276,7 @@ def percent(row: Mapping[Hashable, Any]) -> str:
     return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _ratio_text(row: dict[str, float]) -> str:
+def _ratio_text(row: Mapping[Hashable, Any]) -> str:
     # A closed loop that diverges costs any number of times as much.
     digits = ".5f" if row["high"] < 1000 else ".3g"
     return f"{row['ratio']:{digits}} [{row['low']:{digits}}, {row['high']:{digits}}]"

@@ -94,12 +94,13 @@ class Window:
     Args:
         title: What its frame says.
         rate: Surfaces shown a second, Hz.
+        size: Width and height, px.
 
     Raises:
         RuntimeError: If there is no screen.
     """
 
-    def __init__(self, title: str, rate: int) -> None:
+    def __init__(self, title: str, rate: int, size: int = _SIZE) -> None:
         try:
             pygame.display.init()
         except pygame.error as error:
@@ -108,7 +109,7 @@ class Window:
                 "SDL_VIDEODRIVER=dummy to run without one"
             ) from error
         pygame.display.set_caption(title)
-        self._screen = pygame.display.set_mode((_SIZE, _SIZE))
+        self._screen = pygame.display.set_mode((size, size))
         self._clock, self._rate = pygame.time.Clock(), rate
 
     def show(self, surface: pygame.Surface) -> None:
@@ -117,6 +118,10 @@ class Window:
         pygame.event.pump()  # or the system believes that the window hangs
         pygame.display.update()
         self._clock.tick(self._rate)
+
+    def show_frame(self, frame: NDArray[np.uint8]) -> None:
+        """Show a frame (size, size, 3) that something else has drawn, rows first, RGB."""
+        self.show(pygame.surfarray.make_surface(frame.transpose(1, 0, 2)))
 
     def close(self) -> None:
         """Close the window."""

@@ -8,7 +8,6 @@ from benchmark.studies.action_spaces import (
     ERROR_SHARE,
     ERROR_STEPS,
     _peaks,
-    actions_under,
     count_modes,
     error_growth,
 )
@@ -62,8 +61,8 @@ def test_two_ways_show_more_modes_than_one() -> None:
 
 def test_velocity_actions_are_differences_of_set_points() -> None:
     demos = straight_lines([2.0], episodes=1)
-    assert actions_under(PUSHT, demos, "position") is demos.actions
-    differences = actions_under(PUSHT, demos, "velocity")
+    assert PUSHT.actions_of(demos, "position") is demos.actions
+    differences = PUSHT.actions_of(demos, "velocity")
     assert np.allclose(np.cumsum(differences, axis=0) + demos.states[0, :2], demos.actions)
 
 

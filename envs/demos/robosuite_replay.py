@@ -1,0 +1,44 @@
+"""Replay of robosuite demonstrations from their first states, under either control mode."""
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from envs.control import Control
+from envs.demos.demonstrations import Demonstrations
+from envs.robosuite.scenes import TaskName
+from envs.robosuite.vector import RobosuiteVectorEnv
+
+
+def replay(
+    demonstrations: Demonstrations,
+    task: TaskName,
+    control: Control,
+    processes: int | None = None,
+) -> NDArray[np.bool_]:
+    """Carry out the recorded actions of each episode, open loop, with a progress bar.
+
+    Args:
+        demonstrations: As recorded.
+        task: Of which.
+        control: Whether set-points or changes of pose are replayed.
+        processes: To spread the episodes over; None for one a core.
+
+    Returns:
+        Whether each episode succeeded, (E,).
+    """
+    recorded = demonstrations.actions
+    if control == "velocity":
+        recorded = demonstrations.observations["delta"]
+    starts, lengths = demonstrations.starts, demonstrations.lengths
+    env = RobosuiteVectorEnv(len(lengths), task, control=control, processes=processes)
+    try:
+        env.reset(options={"state": demonstrations.states[starts]})
+        success = np.zeros(len(lengths), dtype=np.bool_)
+        for step in tqdm(range(lengths.max()), f"{task} {control} replay", unit="step"):
+            # A recording that is over repeats its last action; what it then does does not count.
+            _, _, _, _, info = env.step(recorded[starts + np.minimum(step, lengths - 1)])
+            success |= info["is_success"] & (step < lengths)
+    finally:
+        env.close()
+    return success

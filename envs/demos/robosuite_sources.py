@@ -1,0 +1,100 @@
+"""Where the demonstrations of Lift, Can and Square come from, with what a policy sees."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from envs.demos import npz, robomimic, robosuite_scripted
+from envs.demos.cache import cached
+from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.sources import Source
+from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE, Cameras
+from envs.robosuite.observations import ObsType, robot_part
+from envs.robosuite.processes import shared_simulation
+from envs.robosuite.scenes import TaskName
+
+
+def load_robosuite(
+    task: TaskName,
+    source: Source = "scripted",
+    obs_type: ObsType = "state",
+    path: Path | None = None,
+    num_episodes: int | None = None,
+    seed: int = 0,
+) -> Demonstrations:
+    """Demonstrations of a robosuite task with the observations of `obs_type`.
+
+    Their array `delta` (N, 7) holds the actions of velocity control.
+
+    Args:
+        task: Which.
+        source: `scripted` is generated on first use and cached; `human` is a robomimic file.
+        obs_type: `state`, or `pixels` (two pictures a step, drawn now, 0.1 s each on a CPU).
+        path: The robomimic file, or an NPZ that one was imported to.
+        num_episodes: So many episodes, drawn by `seed`; None takes all.
+        seed: Seed of that draw.
+
+    Raises:
+        ValueError: If a file is damaged or of something else, more episodes are asked for than
+            there are, or a path is missing or given where none is wanted.
+    """
+    recorded = recorded_robosuite(
+        task, source, path, max(num_episodes or 0, robosuite_scripted.NUM_EPISODES)
+    )
+    if num_episodes is not None:
+        recorded = recorded.choose(num_episodes, seed)
+    delta = {"delta": recorded.observations["delta"]}
+    return replace(recorded, observations={**_observe(recorded, task, obs_type), **delta})
+
+
+def recorded_robosuite(
+    task: TaskName,
+    source: Source,
+    path: Path | None = None,
+    num_scripted: int = robosuite_scripted.NUM_EPISODES,
+) -> Demonstrations:
+    """Demonstrations as recorded, with the arrays `low_dim`, `delta` and, if scripted, `seed`.
+
+    Raises:
+        ValueError: See `load_robosuite`.
+    """
+    if source == "scripted":
+        if path is not None:
+            raise ValueError(
+                f"{path} given, but scripted demonstrations come from no file: drop it"
+            )
+        metadata = robosuite_scripted.metadata(task)
+        return cached(
+            metadata, num_scripted, lambda: robosuite_scripted.generate(task, num_scripted)
+        )
+    if path is None:
+        raise ValueError(
+            f"human demonstrations of {task} are robomimic's: download low_dim_v141.hdf5 of "
+            f"{task} (ph or mh) from {robomimic.HOMEPAGE} and give its path (DATA_PATH=FILE)"
+        )
+    if path.suffix == ".npz":
+        return npz.read(path, Metadata(task, "human", path.stem, None))
+    return robomimic.read(path, task)
+
+
+def _observe(
+    recorded: Demonstrations, task: TaskName, obs_type: ObsType
+) -> Mapping[str, NDArray[Any]]:
+    low_dim = recorded.observations["low_dim"]
+    if obs_type == "state":
+        return {"state": low_dim}
+    simulation = shared_simulation(task, "velocity")
+    cameras = Cameras(simulation, IMAGE_SIZE)
+    drawn: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
+    for state in tqdm(recorded.states, "images", unit="step"):
+        simulation.show(state)
+        for name, camera in CAMERAS.items():
+            drawn[name].append(cameras.picture(camera))
+    cameras.close()
+    pictures = {name: np.stack(images) for name, images in drawn.items()}
+    return {**pictures, "state": robot_part(low_dim)}

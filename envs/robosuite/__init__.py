@@ -1,0 +1,1 @@
+"""robosuite's Lift, Can and Square as Gymnasium environments."""

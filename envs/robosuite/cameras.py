@@ -1,0 +1,54 @@
+"""Pictures of a simulation, drawn by MuJoCo off screen.
+
+Graphics are set up when the first picture is asked for. On Linux MuJoCo draws through EGL where
+there is one, unless the environment variable MUJOCO_GL says otherwise; on a CPU a picture takes
+about 0.1 s.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.robosuite.simulation import Simulation
+
+IMAGE_SIZE = 84  # px, robomimic's
+CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+"""Pictures of an observation and the names of their cameras."""
+FRAME_SIZE, FRAME_CAMERA = 480, "agentview"  # of rgb_array; robosuite's buffer has 480 rows
+
+
+class Cameras:
+    """Draws what the cameras of a simulation see.
+
+    Args:
+        simulation: Whose.
+        size: Height and width of a picture, px.
+
+    Raises:
+        RuntimeError: If there is nothing to draw with.
+    """
+
+    def __init__(self, simulation: Simulation, size: int) -> None:
+        import mujoco  # installed, since there is a simulation
+
+        self._data = simulation.data
+        try:
+            self._renderer: Any = mujoco.Renderer(simulation.model, size, size)
+        except Exception as error:  # each of MuJoCo's ways of drawing has errors of its own
+            raise RuntimeError(
+                f"MuJoCo cannot draw here ({error}); install EGL or OSMesa and set MUJOCO_GL=egl "
+                "or MUJOCO_GL=osmesa"
+            ) from error
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[0] = 0  # collision shapes
+
+    def picture(self, camera: str) -> NDArray[np.uint8]:
+        """What a camera sees, (size, size, 3) RGB, the top row first."""
+        self._renderer.update_scene(self._data, camera, self._options)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture.copy()
+
+    def close(self) -> None:
+        """Give the graphics back."""
+        self._renderer.close()

@@ -1,0 +1,131 @@
+"""Scripted robosuite demonstrations: solved, repeatable, of use under both control modes."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from envs.demos import robosuite_scripted, robosuite_sources
+from envs.demos.robosuite_hand import downward, nearest_yaw, yaw_of
+from envs.demos.robosuite_replay import replay
+from envs.demos.robosuite_square import _yaws
+from envs.robosuite.actions import absolute
+from envs.robosuite.processes import shared_simulation
+from envs.robosuite.scenes import TASK_NAMES
+
+needs_robosuite = pytest.mark.skipif(find_spec("robosuite") is None, reason="needs robosuite")
+RATES = {"lift": 0.95, "can": 0.90, "square": 0.70}
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    """Episodes by task and seed, each played once."""
+
+    class Played(dict):
+        def __missing__(self, key):
+            self[key] = robosuite_scripted.demonstrate(*key)
+            return self[key]
+
+    return Played()
+
+
+@needs_robosuite
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_an_episode_is_solved_and_replays_under_either_control(task, episodes):
+    episode = episodes[task, 0]
+    assert episode.is_success
+    assert len(episode.actions) < 250
+    demonstrations = robosuite_scripted.assemble(task, [episode])
+    assert replay(demonstrations, task, "velocity", processes=1).all()
+    assert replay(demonstrations, task, "position", processes=1).all()
+
+
+@needs_robosuite
+def test_a_seed_determines_an_episode_to_the_bit(episodes):
+    first, again = episodes["lift", 0], robosuite_scripted.demonstrate("lift", 0)
+    np.testing.assert_array_equal(again.states, first.states)
+    np.testing.assert_array_equal(again.deltas, first.deltas)
+    other = robosuite_scripted.demonstrate("lift", 1)
+    assert other.deltas.shape != first.deltas.shape or (other.deltas != first.deltas).any()
+
+
+@needs_robosuite
+def test_both_actions_of_a_step_mean_the_same_pose(episodes):
+    episode = episodes["lift", 0]
+    simulation = shared_simulation("lift", "velocity")
+    for state, delta, action in zip(episode.states, episode.deltas, episode.actions, strict=True):
+        simulation.show(state)
+        np.testing.assert_allclose(absolute(delta, *simulation.eef_pose), action, atol=2e-7)
+
+
+@needs_robosuite
+def test_scripted_demonstrations_are_kept_and_hold_what_a_policy_sees(tmp_path, monkeypatch):
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(robosuite_scripted, "NUM_EPISODES", 2)
+    made = robosuite_sources.recorded_robosuite("lift", "scripted", num_scripted=2)
+    monkeypatch.setattr(robosuite_scripted, "generate", lambda *_: pytest.fail("made again"))
+    kept = robosuite_sources.recorded_robosuite("lift", "scripted", num_scripted=2)
+    np.testing.assert_array_equal(kept.actions, made.actions)
+    assert robosuite_scripted.success_rate(kept) == 1.0
+    np.testing.assert_array_equal(np.unique(kept.observations["seed"]), [0, 1])
+    seen = robosuite_sources.load_robosuite("lift", num_episodes=1)
+    assert seen.num_episodes == 1
+    assert seen.observations["state"].shape == (seen.num_steps, 19)
+    assert seen.observations["delta"].shape == (seen.num_steps, 7)
+    assert seen.actions.shape == (seen.num_steps, 10)
+
+
+def test_seeds_that_were_not_solved_are_left_out_and_counted(monkeypatch):
+    def demonstrate(task, seed):
+        rows = np.full((3, 4), float(seed))
+        return robosuite_scripted.Episode(seed, rows, rows, rows, rows, is_success=seed % 2 == 1)
+
+    monkeypatch.setattr(robosuite_scripted, "demonstrate", demonstrate)
+    made = robosuite_scripted.generate("can", 3, processes=1)
+    np.testing.assert_array_equal(made.states[::3, 0], [1, 3, 5])
+    assert robosuite_scripted.success_rate(made) == 0.5
+
+
+def test_missing_and_needless_paths_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"download low_dim_v141\.hdf5 of can"):
+        robosuite_sources.load_robosuite("can", "human")
+    with pytest.raises(ValueError, match="come from no file: drop it"):
+        robosuite_sources.load_robosuite("can", "scripted", path=tmp_path / "mine.hdf5")
+
+
+def test_a_hand_points_down_with_its_fingers_where_they_should_be():
+    rotation = downward(0.7)
+    np.testing.assert_allclose(rotation[:, 2], [0, 0, -1], atol=1e-15)
+    assert yaw_of(rotation) == pytest.approx(0.7)
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+
+
+def test_the_nearest_of_equal_angles_is_taken_unless_two_are_as_near():
+    rng = np.random.default_rng(0)
+    assert nearest_yaw(np.pi / 2 + 0.1, 0.0, 4, rng) == pytest.approx(0.1)
+    either = {round(nearest_yaw(np.pi / 4 - 0.01, 0.0, 4, rng), 6) for _ in range(30)}
+    assert either == {round(np.pi / 4 - 0.01, 6), round(-np.pi / 4 - 0.01, 6)}
+
+
+def test_the_nut_is_taken_and_put_down_without_winding_the_wrist_up():
+    rng = np.random.default_rng(0)
+    for nut in np.linspace(-np.pi, np.pi, 25):
+        hand, put = _yaws(nut, rng)
+        across = (hand - nut) % np.pi
+        assert across == pytest.approx(np.pi / 2)
+        assert abs(hand - np.pi / 2) < np.pi / 2 + 0.4
+        assert put != 0.0
+
+
+@needs_robosuite
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_the_demonstrator_solves_enough_of_a_hundred_seeds(task):
+    from envs.robosuite.processes import Processes
+
+    pool = Processes()
+    attempts = robosuite_scripted.attempts(task, pool)
+    solved = [next(attempts).is_success for _ in range(100)]
+    pool.close()
+    assert np.mean(solved) >= RATES[task]
