@@ -307,3 +307,17 @@ def test_an_ablation_figure_has_a_line_a_policy_with_its_points_in_order(
     assert [label.get_text() for label in drawing.figure.legends[0].get_texts()] == ["bet", "ibc"]
     assert success_axes.get_ylabel() == "success rate (%)"
     assert score_axes.get_xlabel() == "action horizon Ta (steps)"
+
+
+def test_the_knee_is_where_no_loss_shows_any_more() -> None:
+    from benchmark.studies.inference_steps import _knee
+
+    summary = pd.DataFrame(
+        {
+            "sampler": "ddim",
+            "inference_steps": [16, 1, 2, 4],
+            "loss_high": [0.0, -0.2, -0.02, 0.03],
+        }
+    )
+    assert _knee(summary) == 4
+    assert _knee(summary.assign(loss_high=0.01)) == 1
