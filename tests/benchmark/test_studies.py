@@ -239,6 +239,20 @@ def test_the_cost_counts_what_is_to_be_done_and_times_what_is_unknown(
     assert "min of training, 1 at a time" in text
 
 
+def test_the_cost_is_read_from_what_was_trained_before_wherever_it_lies(
+    config: StudyConfig, tmp_path: Path
+) -> None:
+    cell = config.cell("bc-mlp", "position", 42)
+    folder = tmp_path / "a cell of an older version, whose id is no longer this one"
+    folder.mkdir()
+    (folder / "config.json").write_text(cell.to_json())
+    seconds = 3600.0 * cell.train.updates
+    pd.DataFrame({"seconds": [seconds / 2, seconds]}).to_parquet(folder / "history.parquet")
+    job = Job(replace(cell, seed=43), (), config.loader())
+    expected = f"about {60 * cell.train.updates} min of training"
+    assert expected in cost_text([job], tmp_path, workers=1)
+
+
 def test_a_job_is_done_when_its_training_and_every_evaluation_is_on_disk(
     config: StudyConfig, tmp_path: Path
 ) -> None:

@@ -174,7 +174,9 @@ def test_a_trained_denoiser_is_near_the_closed_form_at_most_steps(trained):
     assert means["reference"].mean() == pytest.approx(1.0, abs=0.1)
 
 
-def test_a_trained_policy_costs_about_what_the_regulator_costs(trained):
+def test_a_trained_policy_costs_about_what_the_regulator_costs(trained, monkeypatch):
+    faster = replace(trained.agent.diffusion.config, num_inference_steps=20)
+    monkeypatch.setattr(trained.agent.diffusion, "config", faster)
     costs = closed_loop_costs(trained)
     assert costs["seed"].tolist() == list(range(100_000, 100_008))
     demos = demonstrate("stable", 8, first_seed=100_000)
