@@ -7,8 +7,8 @@ A task never names a method. Tasks of other packages come in through the entry-p
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +64,10 @@ class Motion:
     """Distance that does not count as motion, in the unit of a position."""
     unit: str
     """Of a position."""
+    action_per_unit: Mapping[Control, float] = field(
+        default_factory=lambda: {"position": 1.0, "velocity": 1.0}
+    )
+    """What is added to the first D numbers of an action to command one unit of position more."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,7 @@ def _robosuite(name: TaskName) -> Task:
             scenes.CONTROL_HZ,
             still=0.003,
             unit="m",
+            action_per_unit={"position": 1.0, "velocity": 1.0 / float(MAX_DELTA[0])},
         ),
     )
 

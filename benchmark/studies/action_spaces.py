@@ -23,6 +23,7 @@ NEIGHBOURS = 40
 PROBES = 400
 PROMINENCE = 0.1  # of a mode, in shares of the highest
 ERROR_STEPS = 24  # steps that an error is followed for
+REPLAYED = 50  # demonstrations at most
 ERROR_SHARE = 0.05  # size of the error, in shares of the range of set-points
 
 Floats = NDArray[np.float64]
@@ -95,7 +96,7 @@ class Recorded:
 def error_growth(
     task: Task, motion: Motion, demos: Demonstrations, obs_type: str, seed: int = 0
 ) -> pd.DataFrame:
-    """Replay every demonstration with one wrong action and follow the agent's error.
+    """Replay up to 50 demonstrations with one wrong action and follow the agent's error.
 
     The same error, in a random direction, is added to the same action under each control mode; the
     following actions are as recorded.
@@ -105,8 +106,10 @@ def error_growth(
         (distance of the agent from where it is without the error, in units of a position).
     """
     rng = np.random.default_rng(seed)
-    size = ERROR_SHARE * float((demos.actions.max(axis=0) - demos.actions.min(axis=0)).max())
-    direction = rng.normal(size=(demos.num_episodes, demos.actions.shape[1]))
+    demos = demos.subset(np.arange(min(REPLAYED, demos.num_episodes)))
+    set_points = motion.commanded(demos.actions, "position")  # (S, D)
+    size = ERROR_SHARE * float(np.ptp(set_points, axis=0).max())
+    direction = rng.normal(size=(demos.num_episodes, set_points.shape[1]))
     error = size * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     # Early enough that the error can be followed until the recording ends.
     at = np.maximum(0, (demos.lengths - ERROR_STEPS) * rng.uniform(0.1, 1.0, len(error))).astype(
@@ -116,7 +119,9 @@ def error_growth(
     for control in CONTROLS:
         right = _padded(task.actions_of(demos, control), demos, control)
         wrong = right.copy()
-        wrong[np.arange(len(wrong)), at] += error
+        wrong[np.arange(len(wrong)), at, : error.shape[1]] += (
+            motion.action_per_unit[control] * error
+        )
         (path, ends), (wrong_path, wrong_ends) = (
             _replay(task, motion, demos, obs_type, control, actions) for actions in (right, wrong)
         )
