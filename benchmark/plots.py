@@ -223,7 +223,7 @@ def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> 
         list(entries.values()),
         list(entries),
         loc="outside upper center",
-        ncols=4,
+        ncols=max(1, min(4, int(figure.get_figwidth() / 2.1))),  # none wider than the figure
         frameon=False,
         fontsize=9,
     )
