@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines.diffusion.agent import DiffusionAgent
+from baselines.diffusion.agent import DiffusionAgent, DiffusionTransformer
 from benchmark.config import Cell, EvalConfig
 from benchmark.rollout import AgentPolicy, Frame, Policy, Trace, rollout
 from benchmark.seeding import FIRST_SEED, derive, episode_seeds
@@ -41,7 +41,9 @@ class Probe:
     Attributes:
         system: What it holds.
         agent: The policy.
-        optimal: What it would be if it had learnt perfectly.
+        optimal: The closed form.
+        best: What a network of its kind can learn of it: under a causal mask, which a transformer
+            has, an action knows of earlier ones only.
         seeds: Of the episodes, E.
         states: Of those, every 25th, (E, P, Ds) float32.
         chunks: The regulator's actions from there on, (E, P, Tp, Da) float32.
@@ -54,6 +56,8 @@ class Probe:
         assert isinstance(agent, DiffusionAgent)
         self.agent, self.device = agent, device
         self.optimal = OptimalDenoiser(self.system, agent)
+        is_causal = isinstance(agent, DiffusionTransformer)
+        self.best = OptimalDenoiser(self.system, agent, is_causal)
         self.seeds = episode_seeds("test", episodes)
         first, steps, Tp = FIRST_SEED["test"], MAX_EPISODE_STEPS, cell.pred_horizon
         demos = linear_system_lqr.demonstrate(self.task.system, episodes, first_seed=first)
@@ -82,7 +86,11 @@ def task_of(cell: Cell) -> LinearSystemTask:
 
 @torch.inference_mode()
 def denoiser_errors(probe: Probe) -> pd.DataFrame:
-    """Squared difference of learnt and optimal noise at each step k, a row an episode and step."""
+    """Squared difference of learnt and optimal noise at each step k, a row an episode and step.
+
+    `error` and `reference` are of the closed form, `best_error` and `best_reference` of what a
+    network of this kind can learn of it, and `floor` is the difference of these two.
+    """
     states = probe.states.flatten(0, 1)  # (E * P, Ds)
     clean = probe.agent.normalizer.normalize("action", probe.chunks.flatten(0, 1))
     frames = []
@@ -92,9 +100,15 @@ def denoiser_errors(probe: Probe) -> pd.DataFrame:
         noised = probe.agent.diffusion.add_noise(clean, noise, step)
         exact = probe.optimal(noised, step, states)
         learnt = learnt_noise(probe.agent, noised, step, states)
-        frame = probe.by_episode(
-            error=(learnt - exact).square().mean((1, 2)), reference=exact.square().mean((1, 2))
-        )
+        best = probe.best(noised, step, states)
+        squares = {
+            "error": learnt - exact,
+            "reference": exact,
+            "best_error": learnt - best,
+            "best_reference": best,
+            "floor": best - exact,
+        }
+        frame = probe.by_episode(**{n: v.square().mean((1, 2)) for n, v in squares.items()})
         frames.append(frame.assign(step=k))
     return pd.concat(frames, ignore_index=True)
 
@@ -104,13 +118,13 @@ def action_errors(probe: Probe) -> pd.DataFrame:
     """Sampled actions against the regulator's, a row an episode and offset, in units squared.
 
     At offset 0 nothing is uncertain, and `error` is that of every sample. Later offsets are, and
-    there it is the error of the mean of N samples. To see that mean sharply, the closed form draws
-    too, from the same noise: the error is the mean difference. (Its own mean is the regulator's,
-    whatever the number of denoising steps.)
+    there it is the error of the mean of N samples. To see that mean sharply, the closed form (as
+    far as a network of this kind can learn it) draws too, from the same noise: the error is the
+    mean difference. (Its own mean is the regulator's, whatever the number of denoising steps.)
     """
     states = probe.states.flatten(0, 1)
     learnt = probe.agent.act({"state": states[:, None]}, probe.generator("actions"), SAMPLES)
-    exact = probe.optimal.act(states, probe.generator("actions"), SAMPLES)  # (E * P, N, Tp, Da)
+    exact = probe.best.act(states, probe.generator("actions"), SAMPLES)  # (E * P, N, Tp, Da)
     mean = probe.optimal.mean(states).to(learnt)  # (E * P, Tp, Da)
     frames = []
     for t in range(mean.shape[1]):

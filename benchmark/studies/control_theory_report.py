@@ -133,6 +133,13 @@ def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
             colour, dash, _ = _style(by_step, method, Tp)
             axes.plot(line["step"], 100 * line["ratio"], color=colour, linestyle=dash, lw=1.4)
             axes.lines[-1].set_label(f"{method}, Tp = {Tp}")
+            if (line["floor"] > 1e-3).any():
+                reachable = line[line["floor"] > 1e-3]
+                axes.plot(
+                    reachable["step"], 100 * reachable["floor"], color="black", lw=2.4, alpha=0.3
+                )
+                axes.lines[-1].set_label("least under a causal mask")
+                axes.lines[-1].set_zorder(0)
         log_scale(axes)
         axes.set_title(f"{system} system", fontsize=10)
         axes.set_xlabel("diffusion step k (0: least noise)")
@@ -144,7 +151,8 @@ def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
         figure,
         by_step,
         f"{caption}: RMS difference of the learnt denoiser and the closed form, as a share of the "
-        "closed form's RMS, at every diffusion step.",
+        "closed form's RMS, at every diffusion step. Grey: the least that a network can have whose "
+        "actions attend to earlier ones only, as the transformer's do, Tp > 1.",
     )
 
 

@@ -10,6 +10,10 @@ with the least mean squared error is the posterior mean of the noise,
 With Tp = 1 nothing is uncertain, Sigma = 0, and it is what DP Sec. IV-E states:
 
     eps(s, a_k, k) = (a_k + sqrt(abar_k) K s) / sqrt(1 - abar_k).
+
+A network whose actions attend to earlier ones only, as DP-T's do, cannot compute this for Tp > 1:
+later noised actions tell of earlier ones too. The best that it can do is the posterior mean given
+the noised actions up to its own, the same formula for each beginning of the chunk.
 """
 
 from __future__ import annotations
@@ -29,9 +33,12 @@ class OptimalDenoiser:
     Args:
         system: The system that the agent's demonstrations hold.
         agent: Agent with To = 1 that predicts the noise and observes the state.
+        is_causal: Whether to know, for every action, only the noised ones up to it.
     """
 
-    def __init__(self, system: LinearSystem, agent: DiffusionAgent) -> None:
+    def __init__(
+        self, system: LinearSystem, agent: DiffusionAgent, is_causal: bool = False
+    ) -> None:
         self.agent = agent
         Tp, Da = agent.spec.pred_horizon, agent.spec.action_dim
         gains, covariance = action_chunk(system, Tp)
@@ -42,9 +49,10 @@ class OptimalDenoiser:
         ends = torch.tensor([[0.0], [1.0]]).expand(2, Da).to(agent.diffusion.abar.device)
         low, high = agent.normalizer.normalize("action", ends).double().cpu()
         scale = (high - low).repeat(Tp)  # (Tp * Da,)
-        self.covariance = torch.as_tensor(covariance) * scale[:, None] * scale
-        values, self._vectors = torch.linalg.eigh(self.covariance)
-        self._values = values.clamp(min=0)
+        scaled = torch.as_tensor(covariance) * scale[:, None] * scale
+        self._abar = agent.diffusion.abar.double().cpu()
+        weights = [_weights(scaled, abar, Da if is_causal else len(scaled)) for abar in self._abar]
+        self._weights = torch.stack(weights)  # (K, Tp * Da, Tp * Da)
 
     def mean(self, states: Tensor) -> Tensor:
         """Mean of the chunk given states (B, Ds), in the environment's units, (B, Tp, Da)."""
@@ -64,10 +72,9 @@ class OptimalDenoiser:
         shape = (len(states), *[1] * (actions.dim() - 3), -1)
         mean = self.mean(states).to(actions.device, torch.float32)
         centre = self.agent.normalizer.normalize("action", mean).double().cpu().reshape(shape)
-        abar = self.agent.diffusion.abar.double().cpu()[step.cpu()].reshape(shape)
+        abar = self._abar[step.cpu()].reshape(shape)
         deviation = actions.double().cpu().flatten(-2) - abar.sqrt() * centre  # (B, ..., Tp * Da)
-        weight = (1 - abar).sqrt() / (abar * self._values + 1 - abar)
-        noise: Tensor = ((deviation @ self._vectors) * weight) @ self._vectors.T
+        noise = torch.einsum("bij,b...j->b...i", self._weights[step.cpu()], deviation)
         return noise.reshape(actions.shape).to(actions)
 
     def act(self, states: Tensor, generator: Generators, num_samples: int = 1) -> Tensor:
@@ -85,6 +92,23 @@ class OptimalDenoiser:
         shape = (len(states), num_samples, spec.pred_horizon, spec.action_dim)
         sample = self.agent.diffusion.sample(lambda x, k: self(x, k, states), shape, generator)
         return self.agent.normalizer.denormalize("action", sample)
+
+
+def _weights(covariance: Tensor, abar: Tensor, block: int) -> Tensor:
+    """What multiplies a_k - sqrt(abar_k) mu, (M, M).
+
+    Args:
+        covariance: Sigma, (M, M).
+        abar: Of the step, a scalar.
+        block: Rows that know the same: those of one block know it and all before.
+    """
+    size = len(covariance)
+    noised = abar * covariance + (1 - abar) * torch.eye(size, dtype=covariance.dtype)
+    weights = torch.zeros_like(covariance)
+    for start in range(0, size, block):
+        end = start + block
+        weights[start:end, :end] = torch.linalg.inv(noised[:end, :end])[start:]
+    return (1 - abar).sqrt() * weights
 
 
 def learnt_noise(agent: DiffusionAgent, actions: Tensor, step: Tensor, states: Tensor) -> Tensor:

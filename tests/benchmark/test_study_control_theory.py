@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines.agent import Spec
+from baselines.agent import Spec, agent_class
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.errors import UsageError
@@ -104,6 +104,42 @@ def test_no_correction_of_the_closed_form_lowers_the_denoising_loss(Tp):
         known = torch.cat([noised.flatten(1), states, torch.ones(len(states), 1)], 1).double()
         fitted = known @ torch.linalg.lstsq(known, residual).solution
         assert fitted.square().sum() <= 0.005 * residual.square().sum() + 1e-4
+
+
+def test_under_a_causal_mask_an_action_is_denoised_by_the_ones_up_to_it():
+    system, agent, k = SYSTEMS["stable"], untrained("stable", 4), torch.full((3,), 20)
+    full, causal = (OptimalDenoiser(system, agent, is_causal) for is_causal in (False, True))
+    states = states_of("stable", 3)
+    noised = torch.randn(3, 4, 1, generator=torch.Generator().manual_seed(0))
+    changed = noised.clone()
+    changed[:, 3] += 1.0
+    known, other = causal(noised, k, states), causal(changed, k, states)
+    torch.testing.assert_close(other[:, :3], known[:, :3])
+    torch.testing.assert_close(known[:, 3], full(noised, k, states)[:, 3])
+    assert (full(changed, k, states) - full(noised, k, states))[:, 1].abs().min() > 0.01
+    # The first action is known from the state alone, with or without the others.
+    torch.testing.assert_close(known[:, 0], full(noised, k, states)[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_transformer_cannot_see_later_actions_and_the_unet_can():
+    states, changes = states_of("stable", 1), {}
+    for method, small in (
+        ("diffusion-transformer", {"layers": 1, "width": 16}),
+        ("diffusion-unet", {}),
+    ):
+        made = cell(STABLE, method, 4, seed=0, preset="smoke")
+        agent = agent_class(method)(
+            replace(made.agent, **small),
+            Spec({"state": (2,)}, 1, 1, 4),
+            untrained("stable", 4).normalizer,
+        ).eval()
+        noised = torch.zeros(1, 4, 1)
+        step = torch.tensor([20])
+        before = learnt_noise(agent, noised, step, states)
+        noised[:, 3] += 1.0
+        changes[method] = (learnt_noise(agent, noised, step, states) - before)[:, :3].abs().max()
+    assert changes["diffusion-transformer"] == 0
+    assert changes["diffusion-unet"] > 0
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
