@@ -53,10 +53,10 @@ def test_rows_of_robosuite_fit_their_environments(task):
 def test_the_agent_is_the_gripper_and_its_set_point_what_was_commanded():
     seen = np.arange(2 * 23.0).reshape(2, 23)
     where = SCENES["square"].slices["robot0_eef_pos"]
-    np.testing.assert_array_equal(SQUARE.agent_position(seen, "state"), seen[:, where])
+    np.testing.assert_array_equal(SQUARE.motion.position(seen, "state"), seen[:, where])
     poses = np.arange(30.0).reshape(3, 1, 10)
-    np.testing.assert_array_equal(SQUARE.commanded(poses, "position"), poses[..., :3])
+    np.testing.assert_array_equal(SQUARE.motion.commanded(poses, "position"), poses[..., :3])
     moves = np.zeros((3, 1, 7))
     moves[:, 0, 0] = [1.0, 0.5, -1.0]
-    path = SQUARE.commanded(moves, "velocity")
+    path = SQUARE.motion.commanded(moves, "velocity")
     np.testing.assert_allclose(path[:, 0, 0], [0.05, 0.075, 0.025])
