@@ -219,11 +219,12 @@ def grid(axes: Axes, which: Literal["x", "y", "both"]) -> None:
 def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
     """Put one entry a label above all panels, where it covers no data."""
     entries = dict(zip(labels, handles, strict=True))
+    wide = 0.6 + 0.08 * max(map(len, entries), default=0)  # inches of an entry
     figure.legend(
         list(entries.values()),
         list(entries),
         loc="outside upper center",
-        ncols=max(1, min(4, int(figure.get_figwidth() / 2.1))),  # none wider than the figure
+        ncols=max(1, min(4, int(figure.get_figwidth() / wide))),  # none beyond the figure's edge
         frameon=False,
         fontsize=9,
     )

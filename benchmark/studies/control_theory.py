@@ -102,11 +102,11 @@ class ControlTheory(Study):
         """Compare every policy with the closed form; a table for each comparison."""
         for job in self.jobs(config):
             run = Run(job.cell, store)
-            paths = {name: _path(run, config, name) for name in MEASUREMENTS}
-            if not all(path.is_file() for path in paths.values()):
+            missing = [name for name in MEASUREMENTS if not _path(run, config, name).is_file()]
+            if missing:
                 probe = Probe(job.cell, run, _episodes(config), device)
-                for name, measured in MEASUREMENTS.items():
-                    write_parquet(measured(probe), paths[name])
+                for name in missing:
+                    write_parquet(MEASUREMENTS[name](probe), _path(run, config, name))
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """How far every policy is from the closed form."""
