@@ -138,7 +138,7 @@ def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
                 axes.plot(
                     reachable["step"], 100 * reachable["floor"], color="black", lw=2.4, alpha=0.3
                 )
-                axes.lines[-1].set_label("least under a causal mask")
+                axes.lines[-1].set_label(f"least under a causal mask, Tp = {Tp}")
                 axes.lines[-1].set_zorder(0)
         log_scale(axes)
         axes.set_title(f"{system} system", fontsize=10)
