@@ -7,7 +7,7 @@ rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ from benchmark.stats import (
     CONFIDENCE,
     Interval,
     bootstrap_mean,
+    contrast,
     mean_score,
     seed_table,
     success_rate,
     wilson,
 )
-from benchmark.studies.study import Drawing, Sheet
+from benchmark.studies.study import Drawing, Findings, Sheet, StudyConfig, Verdict
 from benchmark.tables import rate_text, score_text
 from benchmark.text_table import Table
 
@@ -52,21 +53,46 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a table shows of a point.
+    """What a table and a figure show of a point.
 
     Attributes:
-        name: In words.
-        column: In a summary; its limits are beside it as _low and _high.
+        name: In a table.
+        title: On an axis, with its unit.
+        column: In a summary; its limits, if it has any, are beside it as _low and _high.
         text: Writes an estimate with its limits.
+        scale: Factor on an axis.
+        is_share: Whether it lies between 0 and 1.
     """
 
     name: str
+    title: str
     column: str
     text: Callable[[float, float, float], str]
+    scale: float = 1.0
+    is_share: bool = False
 
     def of(self, row: Mapping[Hashable, Any]) -> str:
         """Write the point of a row of a summary."""
-        return self.text(*(row[self.column + side] for side in ("", "_low", "_high")))
+        limits = (row.get(self.column + side, np.nan) for side in ("_low", "_high"))
+        return self.text(row[self.column], *limits)
+
+
+SCORE = Measure("score", "mean score", "score", score_text, is_share=True)
+SUCCESS = Measure("success", "success rate (%)", "success", rate_text, 100.0, is_share=True)
+
+
+def difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Interval:
+    """The mean of a column in `a` less that in `b`, on the episodes that both have."""
+    return contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0), column)
+
+
+def by_method(
+    episodes: pd.DataFrame, only: Container[str] | None = None
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each method, or only some of them, in the order of the episodes, with its episodes."""
+    for method, own in episodes.groupby("method", sort=False):
+        if only is None or str(method) in only:
+            yield str(method), own
 
 
 def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -126,16 +152,49 @@ def policy_label(method: str, control: str, several: bool) -> str:
     return f"{method}, {control}" if several else method
 
 
+def ablation_findings(
+    config: StudyConfig,
+    episodes: pd.DataFrame,
+    setting: Setting,
+    title: str,
+    stem: str,
+    verdicts: Sequence[Verdict],
+    notes: Sequence[str] = (),
+    measures: Sequence[Measure] = (SCORE, SUCCESS),
+) -> Findings:
+    """The table and the figure of an ablation beside its verdicts.
+
+    Args:
+        config: What the study was run on.
+        episodes: Of every method, control mode and value of the setting.
+        setting: What was varied.
+        title: What a caption calls the ablation.
+        stem: File name.
+        verdicts: What follows.
+        notes: What a reader must know besides.
+        measures: What is shown of a point.
+    """
+    summary = summarise(episodes, [*POLICY, setting.column])
+    caption = f"{title} on {config.label}"
+    shown = ", ".join(measure.name for measure in measures)
+    return Findings(
+        verdicts=verdicts,
+        sheets=[ablation_sheet(summary, setting, caption, stem, notes, measures)],
+        drawings=[
+            ablation_drawing(
+                summary, setting, f"{caption}: {shown}; 95 % intervals.", stem, measures
+            )
+        ],
+    )
+
+
 def ablation_sheet(
     summary: pd.DataFrame,
     setting: Setting,
     caption: str,
     stem: str,
     notes: Sequence[str] = (),
-    measures: Sequence[Measure] = (
-        Measure("score", "score", score_text),
-        Measure("success", "success", rate_text),
-    ),
+    measures: Sequence[Measure] = (SCORE, SUCCESS),
 ) -> Sheet:
     """A row a policy and a column a value, a block of rows for each of `measures`.
 
@@ -186,27 +245,24 @@ def ablation_drawing(
     setting: Setting,
     caption: str,
     stem: str,
-    columns: Sequence[tuple[str, float, str]] = (
-        ("score", 1.0, "mean score"),
-        ("success", 100.0, "success rate (%)"),
-    ),
+    measures: Sequence[Measure] = (SCORE, SUCCESS),
 ) -> Drawing:
-    """A line a policy over the values of the setting, one panel for each of `columns`.
+    """A line a policy over the values of the setting, one panel for each of `measures`.
 
     Args:
         summary: From `summarise` by method, control and the setting's column.
         setting: What is varied.
         caption: Of the figure.
         stem: File name.
-        columns: Name in `summary`, factor and axis title of each panel. Where there are `_low`
-            and `_high` of a name the interval is drawn.
+        measures: What is shown.
     """
-    figure = empty_figure(4.2 * len(columns), 3.6)
-    panels = np.atleast_1d(figure.subplots(1, len(columns)))
+    figure = empty_figure(4.2 * len(measures), 3.6)
+    panels = np.atleast_1d(figure.subplots(1, len(measures)))
     several = summary["control"].nunique() > 1
     methods = list(dict.fromkeys(summary["method"]))
     policies = list(summary.groupby(list(POLICY), sort=False))
-    for axes, (column, scale, title) in zip(panels, columns, strict=True):
+    for axes, measure in zip(panels, measures, strict=True):
+        column, scale = measure.column, measure.scale
         for index, ((method, control), group) in enumerate(policies):
             number = methods.index(method)
             part = group.sort_values(setting.column)
@@ -222,8 +278,8 @@ def ablation_drawing(
                 policy_label(str(method), str(control), several),
             )
         axes.set_xlabel(setting.title)
-        axes.set_ylabel(title)
-        if column in ("score", "success"):
+        axes.set_ylabel(measure.title)
+        if measure.is_share:
             axes.set_ylim(-0.02 * scale, 1.02 * scale)
         scale_setting(axes, sorted(set(summary[setting.column])), setting.is_log)
         grid(axes, "both")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from benchmark.presets import HOME_CONTROL, PRESETS, predicting
-from benchmark.stats import contrast
-from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, pick, summarise
+from benchmark.presets import predicting
+from benchmark.studies.ablation import (
+    SCORE,
+    SUCCESS,
+    Measure,
+    Setting,
+    ablation_findings,
+    by_method,
+    difference,
+    pick,
+)
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge, merged, played
 from benchmark.workers import Job
 
@@ -17,6 +25,12 @@ HORIZONS = (1, 2, 4, 8, 16, 32, 64)
 SMOKE_HORIZONS = (1, 8, 16)
 SETTING = Setting("action_horizon", "action horizon Ta (steps)", "Ta", is_log=True)
 MIDDLE = 8  # the published best for most tasks
+PREDICTIONS = Measure(
+    "predictions",
+    "predictions an episode",
+    "predictions",
+    lambda estimate, low, high: f"{estimate:.1f}",  # noqa: ARG005 - a count of what was done
+)
 
 
 def horizon_jobs(study: Study, config: StudyConfig) -> list[Job]:
@@ -26,13 +40,10 @@ def horizon_jobs(study: Study, config: StudyConfig) -> list[Job]:
     further (`benchmark.presets.predicting`).
     """
     jobs = []
-    for seed in study.training_seeds(config):
-        for method in config.chosen(PRESETS[config.preset]):
-            cell = config.cell(method, HOME_CONTROL.get(method, "position"), seed)
-            for horizon in SMOKE_HORIZONS if config.is_smoke else HORIZONS:
-                longer = predicting(cell, horizon)
-                evaluation = config.evaluation(longer, horizon)
-                jobs.append(Job(longer, (evaluation,), config.loader()))
+    for job in study.home_jobs(config):
+        for horizon in SMOKE_HORIZONS if config.is_smoke else HORIZONS:
+            cell = predicting(job.cell, horizon)
+            jobs.append(replace(job, cell=cell, evaluations=(config.evaluation(cell, horizon),)))
     return merged(jobs)
 
 
@@ -67,48 +78,31 @@ class ActionHorizon(Study):
         """Score, success and predictions an episode for every horizon."""
         jobs = self.jobs(config)
         episodes = played(jobs, store)
-        summary = summarise(episodes, ["method", "control", "action_horizon"])
-        note = trained_for(jobs)
-        caption = f"Action horizon on {config.label}"
-        return Findings(
-            verdicts=[
+        return ablation_findings(
+            config,
+            episodes,
+            SETTING,
+            "Action horizon",
+            self.name,
+            [
                 verdict
-                for method in dict.fromkeys(episodes["method"])
-                if method.startswith("diffusion")
-                for verdict in _verdicts(method, pick(episodes, method=method))
+                for method, own in by_method(episodes, config.diffusion_methods)
+                for verdict in _verdicts(method, own)
             ],
-            sheets=[ablation_sheet(summary, SETTING, caption, "action-horizon", [note])],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: score, success rate and predictions, with 95 % intervals.",
-                    "action-horizon",
-                    (
-                        ("score", 1.0, "mean score"),
-                        ("success", 100.0, "success rate (%)"),
-                        ("predictions", 1.0, "predictions an episode"),
-                    ),
-                )
-            ],
+            [trained_for(jobs)],
+            (SCORE, SUCCESS, PREDICTIONS),
         )
 
 
 def _verdicts(method: str, episodes: pd.DataFrame) -> list[Verdict]:
     """The middle horizon against both ends."""
+    middle = pick(episodes, action_horizon=MIDDLE)
     ends = sorted(set(episodes["action_horizon"]))
-    found = []
-    for end, word in ((ends[0], "one action at a time"), (ends[-1], "the longest horizon")):
-        terms = (
-            (1.0, pick(episodes, action_horizon=MIDDLE)),
-            (-1.0, pick(episodes, action_horizon=end)),
+    return [
+        judge(
+            f"{method}: Ta {MIDDLE} scores higher than {word} (Ta {end}).",
+            f"score, Ta {MIDDLE} - Ta {end}",
+            difference(middle, pick(episodes, action_horizon=end)),
         )
-        difference = contrast(terms, np.random.default_rng(0))
-        found.append(
-            judge(
-                f"{method}: Ta {MIDDLE} scores higher than {word} (Ta {end}).",
-                f"score, Ta {MIDDLE} - Ta {end}",
-                difference,
-            )
-        )
-    return found
+        for end, word in ((ends[0], "one action at a time"), (ends[-1], "the longest horizon"))
+    ]

@@ -14,9 +14,9 @@ from baselines.normalizer import Scaling
 from benchmark.config import Cell
 from benchmark.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
 from benchmark.presets import PRESETS
-from benchmark.stats import Interval, bootstrap_mean, contrast, relative_change
+from benchmark.stats import Interval, bootstrap_mean, relative_change
 from benchmark.store import Run
-from benchmark.studies.ablation import pick, summarise
+from benchmark.studies.ablation import difference, pick, summarise
 from benchmark.studies.action_spaces import ERROR_STEPS, count_modes, error_growth
 from benchmark.studies.study import (
     Drawing,
@@ -54,16 +54,13 @@ class ControlMode(Study):
 
     def jobs(self, config: StudyConfig) -> list[Job]:
         """The cells of a sweep, and one method at every scaling of its actions."""
-        jobs: list[Job] = []
-        for seed in self.training_seeds(config):
-            for control in CONTROLS:
-                for method in config.chosen(PRESETS[config.preset]):
-                    own = config.cell(method, control, seed)
-                    jobs += [
-                        Job(cell, (config.evaluation(cell),), config.loader())
-                        for cell in _scaled(own)
-                    ]
-        return merged(jobs)
+        jobs = [
+            config.job(method, control, seed)
+            for seed in self.training_seeds(config)
+            for control in CONTROLS
+            for method in config.chosen(PRESETS[config.preset])
+        ]
+        return merged(replace(job, cell=cell) for job in jobs for cell in _scaled(job.cell))
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Each method in both modes at the scaling that suits it, and what lies behind."""
@@ -148,14 +145,13 @@ def _changes(
     rows = []
     for method in dict.fromkeys(episodes["method"]):
         position, velocity = (pick(episodes, method=method, control=c) for c in CONTROLS)
-        terms = ((1.0, position), (-1.0, velocity))
         rows.append(
             {
                 "method": method,
                 "position_scaling": best[method, "position"],
                 "velocity_scaling": best[method, "velocity"],
-                "difference": contrast(terms, np.random.default_rng(0)),
-                "success": contrast(terms, np.random.default_rng(0), "is_success"),
+                "difference": difference(position, velocity),
+                "success": difference(position, velocity, "is_success"),
                 "relative": relative_change(position, velocity, np.random.default_rng(0)),
                 "relative_success": relative_change(
                     position, velocity, np.random.default_rng(0), "is_success"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from benchmark.presets import HOME_CONTROL, PRESETS
-from benchmark.stats import contrast
-from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, pick, summarise
+from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
 from benchmark.workers import Job
 
@@ -35,14 +31,9 @@ class DataEfficiency(Study):
         if config.data != "scripted":
             most = config.loader()().num_episodes
             numbers = tuple(number for number in numbers if number <= most)
-        jobs = []
-        for seed in self.training_seeds(config):
-            for method in config.chosen(PRESETS[config.preset]):
-                control = HOME_CONTROL.get(method, "position")
-                for number in numbers:
-                    cell = config.cell(method, control, seed, number)
-                    jobs.append(Job(cell, (config.evaluation(cell),), config.loader(number)))
-        return merged(jobs)
+        return merged(
+            job for number in numbers for job in self.home_jobs(config, demos=config.loader(number))
+        )
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every number, and the champion against each method."""
@@ -50,32 +41,24 @@ class DataEfficiency(Study):
         numbers = {job.cell.id: job.cell.num_demonstrations for job in jobs}
         episodes = played(jobs, store)
         episodes = episodes.assign(demonstrations=episodes["cell"].map(numbers))
-        summary = summarise(episodes, ["method", "control", "demonstrations"])
-        caption = f"Number of demonstrations on {config.label}"
         verdicts = []
-        for method in dict.fromkeys(episodes["method"]):
-            if method == CHAMPION or CHAMPION not in set(episodes["method"]):
-                continue
-            for number in sorted(set(episodes["demonstrations"])):
-                part = pick(episodes, demonstrations=number)
-                terms = ((1.0, pick(part, method=CHAMPION)), (-1.0, pick(part, method=method)))
-                verdicts.append(
-                    judge(
-                        f"{CHAMPION} scores higher than {method} with {number} demonstrations.",
-                        f"score, {CHAMPION} - {method}",
-                        contrast(terms, np.random.default_rng(0)),
-                    )
+        for number, part in episodes.groupby("demonstrations"):
+            champion = pick(part, method=CHAMPION)
+            verdicts += [
+                judge(
+                    f"{CHAMPION} scores higher than {method} with {number} demonstrations.",
+                    f"score, {CHAMPION} - {method}",
+                    difference(champion, own),
                 )
-        note = "All sets are trained for equally many updates."
-        return Findings(
-            verdicts=verdicts,
-            sheets=[ablation_sheet(summary, SETTING, caption, "data-efficiency", [note])],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: score and success rate with 95 % intervals.",
-                    "data-efficiency",
-                )
-            ],
+                for method, own in by_method(part)
+                if method != CHAMPION and len(champion)
+            ]
+        return ablation_findings(
+            config,
+            episodes,
+            SETTING,
+            "Number of demonstrations",
+            self.name,
+            verdicts,
+            ["All sets are trained for equally many updates."],
         )

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UsageError
-from benchmark.presets import HOME_CONTROL, PRESETS, make_cell
 from benchmark.stats import contrast
 from benchmark.studies.ablation import (
+    SCORE,
+    SUCCESS,
     Measure,
     Setting,
-    ablation_drawing,
-    ablation_sheet,
+    ablation_findings,
+    by_method,
+    difference,
     pick,
-    summarise,
 )
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
-from benchmark.tables import rate_text, score_text
+from benchmark.tables import rate_text
 from benchmark.tasks import get_task
 from benchmark.workers import Job
 from envs.demos.demonstrations import Demonstrations
@@ -29,6 +30,7 @@ SMOKE_RATES = (0.0, 0.3)
 SMOKE_DEMONSTRATIONS = 20
 SEED = 0
 SETTING = Setting("idle", "idle steps in the demonstrations (%)", "idle %")
+STUCK = Measure("stuck", "stuck episodes (%)", "stuck", rate_text, 100.0)
 CHAMPION = "diffusion-unet"
 
 
@@ -46,17 +48,11 @@ class IdleActions(Study):
         """Every method trained on demonstrations with more and more pauses."""
         if get_task(config.task).with_pauses is None:
             raise UsageError(f"idle-actions: {config.task} has no way to pause its demonstrations")
-        jobs = []
-        for rate in SMOKE_RATES if config.is_smoke else RATES:
-            loader = partial(_paused, config, rate)
-            for seed in self.training_seeds(config):
-                for method in config.chosen(PRESETS[config.preset]):
-                    control = HOME_CONTROL.get(method, "position")
-                    cell = make_cell(
-                        config.preset, method, control, seed, config.obs_type, loader()
-                    )
-                    jobs.append(Job(cell, (config.evaluation(cell),), loader))
-        return merged(jobs)
+        return merged(
+            job
+            for rate in (SMOKE_RATES if config.is_smoke else RATES)
+            for job in self.home_jobs(config, demos=partial(_paused, config, rate))
+        )
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and share of stuck episodes for every rate of idle steps."""
@@ -64,25 +60,26 @@ class IdleActions(Study):
         rates = {job.cell.id: _rate(job.cell.data_version) for job in jobs}
         episodes = played(jobs, store)
         episodes = episodes.assign(idle=episodes["cell"].map(rates))
-        summary = summarise(episodes, ["method", "control", "idle"])
-        caption = f"Idle actions on {config.label}"
         most, least = max(rates.values()), min(rates.values())
+        other = pick(episodes, method=CHAMPION)
         verdicts = []
-        for method in dict.fromkeys(episodes["method"]):
-            own = pick(episodes, method=method)
-            terms = ((1.0, pick(own, idle=most)), (-1.0, pick(own, idle=least)))
-            more = contrast(terms, np.random.default_rng(0), "stuck")
+        for method, own in by_method(episodes):
+            ends = pick(own, idle=most), pick(own, idle=least)
             verdicts.append(
                 judge(
                     f"{method} gets stuck more often with {most:g} % idle steps than with "
                     f"{least:g} %.",
                     "share of stuck episodes",
-                    more,
+                    difference(*ends, "stuck"),
                 )
             )
-            if method != CHAMPION and CHAMPION in set(episodes["method"]):
-                other = pick(episodes, method=CHAMPION)
-                against = [*terms, (-1.0, pick(other, idle=most)), (1.0, pick(other, idle=least))]
+            if method != CHAMPION and len(other):
+                against = (
+                    (1.0, ends[0]),
+                    (-1.0, ends[1]),
+                    (-1.0, pick(other, idle=most)),
+                    (1.0, pick(other, idle=least)),
+                )
                 verdicts.append(
                     judge(
                         f"Pauses make {method} get stuck more than they make {CHAMPION}.",
@@ -99,23 +96,15 @@ class IdleActions(Study):
             + ", ".join(f"{share:.0%} at {rate:g} %" for rate, share in found.items())
             + "."
         )
-        measures = (
-            Measure("score", "score", score_text),
-            Measure("success", "success", rate_text),
-            Measure("stuck", "stuck", rate_text),
-        )
-        return Findings(
-            verdicts=verdicts,
-            sheets=[ablation_sheet(summary, SETTING, caption, "idle-actions", [note], measures)],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: score and share of episodes that get stuck, with 95 % intervals.",
-                    "idle-actions",
-                    (("score", 1.0, "mean score"), ("stuck", 100.0, "stuck episodes (%)")),
-                )
-            ],
+        return ablation_findings(
+            config,
+            episodes,
+            SETTING,
+            "Idle actions",
+            self.name,
+            verdicts,
+            [note],
+            (SCORE, SUCCESS, STUCK),
         )
 
 

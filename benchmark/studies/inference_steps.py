@@ -14,15 +14,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from baselines.agent import Agent, agent_class
-from baselines.diffusion.agent import DiffusionAgent
+from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
 from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.presets import HOME_CONTROL, PRESETS
-from benchmark.stats import contrast
 from benchmark.store import Run
-from benchmark.studies.ablation import pick, summarise
+from benchmark.studies.ablation import difference, pick, summarise
 from benchmark.studies.study import (
     Drawing,
     Findings,
@@ -57,17 +54,10 @@ class InferenceSteps(Study):
 
     def jobs(self, config: StudyConfig) -> list[Job]:
         """DDIM at every number of steps and DDPM at all of them, by cells that sweeps share."""
-        methods = [
-            method
-            for method in PRESETS[config.preset]
-            if issubclass(agent_class(method), DiffusionAgent)
-        ]
-        jobs = []
-        for seed in self.training_seeds(config):
-            for method in config.chosen(methods):
-                cell = config.cell(method, HOME_CONTROL.get(method, "position"), seed)
-                jobs.append(Job(cell, self._evaluations(config, cell), config.loader()))
-        return merged(jobs)
+        return merged(
+            replace(job, evaluations=self._evaluations(config, job.cell))
+            for job in self.home_jobs(config, config.diffusion_methods)
+        )
 
     def _evaluations(self, config: StudyConfig, cell: Cell) -> tuple[EvalConfig, ...]:
         at = config.evaluation(cell)
@@ -112,16 +102,12 @@ class InferenceSteps(Study):
         for method in knees:
             own = pick(episodes, method=method, sampler="ddim")
             steps = min(set(own["inference_steps"]), key=lambda n: abs(n - PUBLISHED_STEPS))
-            terms = (
-                (1.0, pick(own, inference_steps=steps)),
-                (-1.0, pick(own, inference_steps=most)),
-            )
             verdicts.append(
                 judge(
                     f"{method}: {steps} DDIM steps lose less than {MARGIN:.0%} of score against "
                     f"{most}.",
                     f"score, {steps} - {most} steps (at least {-MARGIN:g} wanted)",
-                    contrast(terms, np.random.default_rng(0)),
+                    difference(pick(own, inference_steps=steps), pick(own, inference_steps=most)),
                     above=-MARGIN,
                 )
             )
@@ -171,16 +157,15 @@ def _losses(episodes: pd.DataFrame) -> pd.DataFrame:
     for method, own in pick(episodes, sampler="ddim").groupby("method", sort=False):
         most = own["inference_steps"].max()
         for steps, part in own.groupby("inference_steps"):
-            terms = ((1.0, part), (-1.0, pick(own, inference_steps=most)))
-            difference = contrast(terms, np.random.default_rng(0))
+            loss = difference(part, pick(own, inference_steps=most))
             rows.append(
                 {
                     "method": method,
                     "sampler": "ddim",
                     "inference_steps": steps,
-                    "loss": difference.estimate,
-                    "loss_low": difference.low,
-                    "loss_high": difference.high,
+                    "loss": loss.estimate,
+                    "loss_low": loss.low,
+                    "loss_high": loss.high,
                 }
             )
     return pd.DataFrame(rows)

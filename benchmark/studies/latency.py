@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark.presets import PRESETS, predicting
 from benchmark.stats import contrast
-from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, pick, summarise
+from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge, merged, played
 from benchmark.workers import Job
 from envs.control import CONTROLS
@@ -40,19 +40,18 @@ class Latency(Study):
         for seed in self.training_seeds(config):
             for method in config.chosen(PRESETS[config.preset]):
                 for control in CONTROLS:
-                    own = config.cell(method, control, seed)
-                    cell = predicting(own, own.action_horizon + max(latencies))
-                    at = config.evaluation(cell, own.action_horizon)
+                    own = config.job(method, control, seed)
+                    horizon = own.cell.action_horizon
+                    cell = predicting(own.cell, horizon + max(latencies))
+                    at = config.evaluation(cell, horizon)
                     evaluations = tuple(replace(at, latency=latency) for latency in latencies)
-                    jobs.append(Job(cell, evaluations, config.loader()))
+                    jobs.append(replace(own, cell=cell, evaluations=evaluations))
         return merged(jobs)
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every latency, and whether the curve is flat."""
         jobs = self.jobs(config)
         episodes = played(jobs, store)
-        summary = summarise(episodes, ["method", "control", "latency"])
-        caption = f"Latency on {config.label}"
         horizons = {job.cell.method: job.evaluations[0].action_horizon for job in jobs}
         note = (
             "Latency: steps between the newest observation that a policy sees and its first "
@@ -60,42 +59,39 @@ class Latency(Study):
             + ", ".join(f"{method} {horizon}" for method, horizon in horizons.items())
             + "; every policy was trained to predict far enough for the longest latency."
         )
-        return Findings(
-            verdicts=[
+        return ablation_findings(
+            config,
+            episodes,
+            SETTING,
+            "Latency",
+            self.name,
+            [
                 verdict
-                for method in dict.fromkeys(episodes["method"])
-                if method.startswith("diffusion")
-                for verdict in _verdicts(method, pick(episodes, method=method))
+                for method, own in by_method(episodes, config.diffusion_methods)
+                for verdict in _verdicts(method, own)
             ],
-            sheets=[ablation_sheet(summary, SETTING, caption, "latency", [note])],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: score and success rate with 95 % intervals.",
-                    "latency",
-                )
-            ],
+            [note],
         )
 
 
 def _verdicts(method: str, episodes: pd.DataFrame) -> list[Verdict]:
-    terms = {
-        control: (
-            (1.0, pick(episodes, control=control, latency=FLAT_UNTIL)),
-            (-1.0, pick(episodes, control=control, latency=0)),
-        )
-        for control in CONTROLS
-    }
-    position = contrast(terms["position"], np.random.default_rng(0))
-    flipped = [(-weight, frame) for weight, frame in terms["velocity"]]
-    against = contrast([*terms["position"], *flipped], np.random.default_rng(0))
+    late = {c: pick(episodes, control=c, latency=FLAT_UNTIL) for c in CONTROLS}
+    prompt = {c: pick(episodes, control=c, latency=0) for c in CONTROLS}
+    against = contrast(
+        (
+            (1.0, late["position"]),
+            (-1.0, prompt["position"]),
+            (-1.0, late["velocity"]),
+            (1.0, prompt["velocity"]),
+        ),
+        np.random.default_rng(0),
+    )
     return [
         judge(
             f"{method}, position control: a latency of {FLAT_UNTIL} steps costs less than "
             f"{MARGIN:g} of score.",
             f"score, latency {FLAT_UNTIL} - 0 (at least {-MARGIN:g} wanted)",
-            position,
+            difference(late["position"], prompt["position"]),
             above=-MARGIN,
         ),
         judge(

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from baselines.agent import agent_class
-from baselines.diffusion.agent import DiffusionAgent
 from baselines.diffusion.schedule import BetaSchedule, Prediction
 from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.presets import HOME_CONTROL, PRESETS
-from benchmark.stats import contrast
-from benchmark.studies.ablation import pick, summarise
+from benchmark.studies.ablation import by_method, difference, pick, summarise
 from benchmark.studies.study import (
     Drawing,
     Findings,
@@ -48,20 +45,16 @@ class NoiseSchedule(Study):
     def jobs(self, config: StudyConfig) -> list[Job]:
         """The U-Net with every schedule and every prediction type."""
         jobs = []
-        for seed in self.training_seeds(config):
-            for method in config.chosen(_methods(config)):
-                own = config.cell(method, HOME_CONTROL.get(method, "position"), seed)
-                for schedule in SCHEDULES:
-                    for prediction in PREDICTIONS:
-                        last = own.agent.beta_end if schedule == PUBLISHED else LAST_BETA
-                        agent = replace(
-                            own.agent,
-                            beta_schedule=schedule,
-                            prediction=prediction,
-                            beta_end=last,
-                        )
-                        cell = replace(own, agent=agent)
-                        jobs.append(Job(cell, (config.evaluation(cell),), config.loader()))
+        for job in self.home_jobs(config, _methods(config)):
+            own = job.cell.agent
+            for schedule, prediction in product(SCHEDULES, PREDICTIONS):
+                agent = replace(
+                    own,
+                    beta_schedule=schedule,
+                    prediction=prediction,
+                    beta_end=own.beta_end if schedule == PUBLISHED else LAST_BETA,
+                )
+                jobs.append(replace(job, cell=replace(job.cell, agent=agent)))
         return merged(jobs)
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
@@ -75,20 +68,17 @@ class NoiseSchedule(Study):
         )
         summary = summarise(episodes, ["method", "prediction", "schedule"])
         verdicts = []
-        for method in dict.fromkeys(episodes["method"]):
-            own = pick(episodes, method=method, prediction="epsilon")
-            for schedule in SCHEDULES:
-                if schedule == PUBLISHED:
-                    continue
-                terms = ((1.0, pick(own, schedule=PUBLISHED)), (-1.0, pick(own, schedule=schedule)))
-                verdicts.append(
-                    judge(
-                        f"{method}, predicting the noise: {PUBLISHED} scores higher than "
-                        f"{schedule}.",
-                        f"score, {PUBLISHED} - {schedule}",
-                        contrast(terms, np.random.default_rng(0)),
-                    )
+        for method, own in by_method(pick(episodes, prediction="epsilon")):
+            published = pick(own, schedule=PUBLISHED)
+            verdicts += [
+                judge(
+                    f"{method}, predicting the noise: {PUBLISHED} scores higher than {schedule}.",
+                    f"score, {PUBLISHED} - {schedule}",
+                    difference(published, pick(own, schedule=schedule)),
                 )
+                for schedule in SCHEDULES
+                if schedule != PUBLISHED
+            ]
         caption = f"Noise schedule and prediction type on {config.label}"
         rows = [
             (
@@ -119,8 +109,7 @@ class NoiseSchedule(Study):
 
 def _methods(config: StudyConfig) -> list[str]:
     """The diffusion policies; the U-Net alone unless others are named."""
-    methods = [m for m in PRESETS[config.preset] if issubclass(agent_class(m), DiffusionAgent)]
-    return methods if config.methods else methods[:1]
+    return config.diffusion_methods if config.methods else config.diffusion_methods[:1]
 
 
 def _drawing(summary: pd.DataFrame, caption: str) -> Drawing:

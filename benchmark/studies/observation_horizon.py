@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from benchmark.config import Cell
-from benchmark.presets import HOME_CONTROL, PRESETS
-from benchmark.stats import contrast
-from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, pick, summarise
+from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
 from benchmark.workers import Job
 
@@ -36,14 +32,11 @@ class ObservationHorizon(Study):
 
     def jobs(self, config: StudyConfig) -> list[Job]:
         """Every method at every observation horizon, trained for each."""
-        jobs = []
-        for seed in self.training_seeds(config):
-            for method in config.chosen(PRESETS[config.preset]):
-                own = config.cell(method, HOME_CONTROL.get(method, "position"), seed)
-                for horizon in SMOKE_HORIZONS if config.is_smoke else HORIZONS:
-                    cell = observing(own, horizon)
-                    jobs.append(Job(cell, (config.evaluation(cell),), config.loader()))
-        return merged(jobs)
+        return merged(
+            replace(job, cell=observing(job.cell, horizon))
+            for job in self.home_jobs(config)
+            for horizon in (SMOKE_HORIZONS if config.is_smoke else HORIZONS)
+        )
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every observation horizon."""
@@ -51,35 +44,19 @@ class ObservationHorizon(Study):
         horizons = {job.cell.id: job.cell.obs_horizon for job in jobs}
         episodes = played(jobs, store)
         episodes = episodes.assign(obs_horizon=episodes["cell"].map(horizons))
-        summary = summarise(episodes, ["method", "control", "obs_horizon"])
-        caption = f"Observation horizon on {config.label}"
         verdicts = []
-        for method in dict.fromkeys(episodes["method"]):
-            if not method.startswith("diffusion"):
-                continue
-            own = pick(episodes, method=method)
+        for method, own in by_method(episodes, config.diffusion_methods):
             first, *others = sorted(set(own["obs_horizon"]))
-            for other in others:
-                terms = ((1.0, pick(own, obs_horizon=other)), (-1.0, pick(own, obs_horizon=first)))
-                difference = contrast(terms, np.random.default_rng(0))
-                verdicts.append(
-                    judge(
-                        f"{method}: To {other} loses less than {MARGIN:g} of score against To "
-                        f"{first}.",
-                        f"score, To {other} - To {first} (at least {-MARGIN:g} wanted)",
-                        difference,
-                        above=-MARGIN,
-                    )
+            least = pick(own, obs_horizon=first)
+            verdicts += [
+                judge(
+                    f"{method}: To {other} loses less than {MARGIN:g} of score against To {first}.",
+                    f"score, To {other} - To {first} (at least {-MARGIN:g} wanted)",
+                    difference(pick(own, obs_horizon=other), least),
+                    above=-MARGIN,
                 )
-        return Findings(
-            verdicts=verdicts,
-            sheets=[ablation_sheet(summary, SETTING, caption, "observation-horizon")],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: score and success rate with 95 % intervals.",
-                    "observation-horizon",
-                )
-            ],
+                for other in others
+            ]
+        return ablation_findings(
+            config, episodes, SETTING, "Observation horizon", self.name, verdicts
         )

@@ -8,7 +8,7 @@ findings    verdicts, tables and figures             computed from what is on di
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,9 +18,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from baselines.agent import agent_class
+from baselines.diffusion.agent import DiffusionAgent
 from benchmark.config import Cell, EvalConfig
 from benchmark.errors import UsageError
-from benchmark.presets import EPISODES, PRESETS, make_cell
+from benchmark.presets import EPISODES, HOME_CONTROL, PRESETS, make_cell
 from benchmark.stats import Interval
 from benchmark.store import Run
 from benchmark.tasks import Motion, get_task
@@ -31,6 +33,7 @@ from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source
 
 Answer = Literal["holds", "does not hold", "undecided"]
+Loader = Callable[[], Demonstrations]
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,11 @@ class StudyConfig:
             )
         return chosen
 
+    @property
+    def diffusion_methods(self) -> list[str]:
+        """The methods of the preset that denoise."""
+        return [m for m in PRESETS[self.preset] if issubclass(agent_class(m), DiffusionAgent)]
+
     def loader(self, num_demonstrations: int | None = None) -> partial[Demonstrations]:
         """Gives the demonstrations, also in another process."""
         return partial(
@@ -112,20 +120,22 @@ class StudyConfig:
         )
 
     def cell(
-        self,
-        method: str,
-        control: Control,
-        seed: int,
-        num_demonstrations: int | None = None,
+        self, method: str, control: Control, seed: int, demos: Demonstrations | None = None
     ) -> Cell:
         """A cell as a sweep makes it, so that both share one training."""
-        demos = self.loader(num_demonstrations)()
+        demos = self.loader()() if demos is None else demos
         return make_cell(self.preset, method, control, seed, self.obs_type, demos)
 
     def evaluation(self, cell: Cell, action_horizon: int | None = None) -> EvalConfig:
         """How a sweep plays a cell, so that both share one evaluation."""
         horizon = cell.action_horizon if action_horizon is None else action_horizon
         return EvalConfig(horizon, episodes=self.episodes or EPISODES[self.preset])
+
+    def job(self, method: str, control: Control, seed: int, demos: Loader | None = None) -> Job:
+        """A cell as a sweep makes and plays it, on other demonstrations if given."""
+        demos = demos or self.loader()
+        cell = self.cell(method, control, seed, demos())
+        return Job(cell, (self.evaluation(cell),), demos)
 
 
 @lru_cache(maxsize=8)
@@ -224,6 +234,26 @@ class Study(ABC):
     def training_seeds(self, config: StudyConfig) -> tuple[int, ...]:
         """Those asked for, else the study's own."""
         return config.seeds or (self.seeds[:1] if config.is_smoke else self.seeds)
+
+    def home_jobs(
+        self,
+        config: StudyConfig,
+        methods: Iterable[str] | None = None,
+        demos: Loader | None = None,
+    ) -> list[Job]:
+        """Every method under the control mode that it was published with, as a sweep plays it.
+
+        Args:
+            config: What the study is run on.
+            methods: Those that the study compares; None for all.
+            demos: Gives other demonstrations than the task's.
+        """
+        chosen = config.chosen(PRESETS[config.preset] if methods is None else methods)
+        return [
+            config.job(method, HOME_CONTROL.get(method, "position"), seed, demos)
+            for seed in self.training_seeds(config)
+            for method in chosen
+        ]
 
 
 def merged(jobs: Iterable[Job]) -> list[Job]:

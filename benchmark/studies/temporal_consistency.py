@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from benchmark.stats import contrast
-from benchmark.studies.ablation import (
-    Measure,
-    ablation_drawing,
-    ablation_sheet,
-    pick,
-    summarise,
-)
+from benchmark.studies.ablation import Measure, ablation_findings, by_method, difference, pick
 from benchmark.studies.action_horizon import MIDDLE, SETTING, horizon_jobs, trained_for
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, played
 from benchmark.tables import rate_text
@@ -38,25 +29,19 @@ class TemporalConsistency(Study):
         """Jitter and reversals of executed actions for every method and horizon."""
         jobs = self.jobs(config)
         episodes = played(jobs, store)
-        summary = summarise(episodes, ["method", "control", "action_horizon"])
-        caption = f"Temporal consistency on {config.label}"
         shortest = int(episodes["action_horizon"].min())
-        verdicts = []
-        for method in dict.fromkeys(episodes["method"]):
-            own = pick(episodes, method=method)
-            if MIDDLE not in set(own["action_horizon"]):
-                continue
-            terms = (
-                (1.0, pick(own, action_horizon=shortest)),
-                (-1.0, pick(own, action_horizon=MIDDLE)),
+        verdicts = [
+            judge(
+                f"{method}: turns back less often with Ta {MIDDLE} than with Ta {shortest}.",
+                f"reversals a step, Ta {shortest} - Ta {MIDDLE}",
+                difference(
+                    pick(own, action_horizon=shortest),
+                    pick(own, action_horizon=MIDDLE),
+                    "reversals",
+                ),
             )
-            verdicts.append(
-                judge(
-                    f"{method}: turns back less often with Ta {MIDDLE} than with Ta {shortest}.",
-                    f"reversals a step, Ta {shortest} - Ta {MIDDLE}",
-                    contrast(terms, np.random.default_rng(0), "reversals"),
-                )
-            )
+            for method, own in by_method(episodes)
+        ]
         unit = config.motion.unit
         note = (
             "Jitter: mean squared change of consecutive moves of the set-point. Reversals: share "
@@ -64,33 +49,18 @@ class TemporalConsistency(Study):
             f"{config.motion.still:g} {unit}."
         )
         measures = (
-            Measure(f"jitter ({unit}^2)", "jitter", _number),
-            Measure("reversals (%)", "reversals", rate_text),
+            Measure(f"jitter ({unit}^2)", f"jitter ({unit}$^2$)", "jitter", _number),
+            Measure("reversals (%)", "reversals (% of steps)", "reversals", rate_text, 100.0),
         )
-        return Findings(
-            verdicts=verdicts,
-            sheets=[
-                ablation_sheet(
-                    summary,
-                    SETTING,
-                    caption,
-                    "temporal-consistency",
-                    [note, trained_for(jobs)],
-                    measures,
-                )
-            ],
-            drawings=[
-                ablation_drawing(
-                    summary,
-                    SETTING,
-                    f"{caption}: jitter and reversals of executed actions, with 95 % intervals.",
-                    "temporal-consistency",
-                    (
-                        ("jitter", 1.0, f"jitter ({unit}$^2$)"),
-                        ("reversals", 100.0, "reversals (% of steps)"),
-                    ),
-                )
-            ],
+        return ablation_findings(
+            config,
+            episodes,
+            SETTING,
+            "Temporal consistency",
+            self.name,
+            verdicts,
+            [note, trained_for(jobs)],
+            measures,
         )
 
 

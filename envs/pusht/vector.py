@@ -28,6 +28,7 @@ from envs.pusht.env import (
 from envs.pusht.geometry import SUCCESS_COVERAGE, WORLD_SIZE, coverage_batch
 from envs.pusht.observations import ObsType, observe
 from envs.pusht.physics import PushTPhysics, agent_velocities
+from envs.resets import episode_seeds, take_mask
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -104,10 +105,8 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         """
         super().reset(seed=seed if isinstance(seed, int) else None)
         options = dict(options or {})
-        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise ValueError(f"reset_mask is {mask}; give {self.num_envs} booleans")
-        seeds = self._seeds(seed)
+        mask = take_mask(options, self.num_envs)
+        seeds = episode_seeds(seed, self.num_envs)
         states = options.pop("state", None)
         if states is not None and np.shape(states) != (self.num_envs, 5):
             raise ValueError(f"state has shape {np.shape(states)}; give {(self.num_envs, 5)}")
@@ -121,15 +120,6 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         self._terminated[chosen] = self._truncated[chosen] = False
         self._refresh(chosen)
         return self._observe(), self._infos()
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int):
-            return range(seed, seed + self.num_envs)
-        if len(seed) != self.num_envs:
-            raise ValueError(f"{len(seed)} seeds for {self.num_envs} tables; give one a table")
-        return seed
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Take one control step of 0.1 s on every table whose episode has not ended.

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.control import Control
+from envs.resets import episode_seeds, take_mask
 from envs.robosuite.actions import ACTION_DIM, action_space, command
 from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE, Cameras
 from envs.robosuite.env import check_arguments, check_options, observation_space
@@ -118,17 +119,17 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         """
         super().reset(seed=seed if isinstance(seed, int) else None)
         options = dict(options or {})
-        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise ValueError(f"reset_mask is {mask}; give {self.num_envs} booleans")
+        mask = take_mask(options, self.num_envs)
         if not self._moments and not mask.all():
             raise ValueError("reset_mask leaves episodes out that have never begun")
         check_options(options)
-        starts: list[int | Floats] = list(options.get("state", self._seeds(seed)))
+        drawn = (
+            int(self.np_random.integers(2**32) if given is None else given)
+            for given in episode_seeds(seed, self.num_envs)
+        )
+        starts: list[int | Floats] = list(options.get("state", drawn))
         if len(starts) != self.num_envs:
-            raise ValueError(
-                f"{len(starts)} seeds or states for {self.num_envs} episodes; give one each"
-            )
+            raise ValueError(f"{len(starts)} states for {self.num_envs} episodes; give one each")
         chosen = np.flatnonzero(mask)
         begun = self._spread(_begin, [(starts[index],) for index in chosen])
         self._moments = self._moments or list(begun)
@@ -136,13 +137,6 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         self._steps[chosen] = 0
         self._terminated[chosen] = self._truncated[chosen] = False
         return self._observe(), self._infos()
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int]:
-        """A seed for each episode; those left open are drawn from this environment's generator."""
-        if isinstance(seed, int):
-            return list(range(seed, seed + self.num_envs))
-        given = [None] * self.num_envs if seed is None else list(seed)
-        return [int(self.np_random.integers(2**32)) if s is None else int(s) for s in given]
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Take one control step of 0.05 s in every episode that has not ended.

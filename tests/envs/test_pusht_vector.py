@@ -127,7 +127,7 @@ def test_what_was_returned_does_not_change_later():
 
 def test_wrong_arguments_are_refused():
     env = PushTVectorEnv(3, "state")
-    with pytest.raises(ValueError, match="2 seeds for 3 tables"):
+    with pytest.raises(ValueError, match="2 seeds for 3 episodes"):
         env.reset(seed=[1, 2])
     with pytest.raises(ValueError, match=r"state has shape \(5,\); give \(3, 5\)"):
         env.reset(options={"state": FAR})

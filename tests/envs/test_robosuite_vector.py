@@ -98,7 +98,7 @@ def test_wrong_arguments_are_refused():
     env = RobosuiteVectorEnv(2, processes=1)
     with pytest.raises(ValueError, match="leaves episodes out that have never begun"):
         env.reset(seed=0, options={"reset_mask": np.array([True, False])})
-    with pytest.raises(ValueError, match="1 seeds or states for 2 episodes"):
+    with pytest.raises(ValueError, match="1 seeds for 2 episodes"):
         env.reset(seed=[0])
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"shape \(2, 7\); give \(2, 10\)"):
