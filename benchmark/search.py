@@ -86,23 +86,16 @@ def _prepare(
 
 def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.DataFrame]:
     """The candidates as a table, best first, and as numbers."""
-    rows = []
-    for candidate in done:
-        score = mean_score(candidate.episodes, np.random.default_rng(0))
-        success = success_rate(candidate.episodes)
-        rows.append(
-            {
-                "settings": candidate.changes,
-                "score": score.estimate,
-                "score_low": score.low,
-                "score_high": score.high,
-                "success": success.estimate,
-                "success_low": success.low,
-                "success_high": success.high,
-                "updates": candidate.updates,
-                "minutes": candidate.minutes,
-            }
-        )
+    rows = [
+        {
+            "settings": candidate.changes,
+            **mean_score(candidate.episodes, np.random.default_rng(0)).columns("score"),
+            **success_rate(candidate.episodes).columns("success"),
+            "updates": candidate.updates,
+            "minutes": candidate.minutes,
+        }
+        for candidate in done
+    ]
     data = pd.DataFrame(rows).sort_values("score", ascending=False, kind="stable")
     table = Table(
         caption=f"Search: {config.methods[0]}, {config.control[0]} control, preset {config.preset}",

@@ -45,6 +45,10 @@ class Interval:
         """Say whether `value` lies outside the interval (never, when there are no limits)."""
         return value < self.low or value > self.high
 
+    def columns(self, name: str) -> dict[str, float]:
+        """The estimate as a column `name`, its limits beside it as `name`_low and `name`_high."""
+        return {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -121,12 +121,7 @@ def _result(
 
 
 def _columns(name: str, interval: Interval) -> dict[str, str | float]:
-    return {
-        name: interval.estimate,
-        f"{name}_low": interval.low,
-        f"{name}_high": interval.high,
-        f"{name}_interval": interval.method,
-    }
+    return {**interval.columns(name), f"{name}_interval": interval.method}
 
 
 def _best_checkpoints(episodes: pd.DataFrame) -> pd.DataFrame:

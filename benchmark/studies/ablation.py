@@ -108,27 +108,17 @@ def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for key, group in episodes.groupby(list(by), sort=False):
-        score = mean_score(group, np.random.default_rng(0))
-        success = success_rate(group)
         row = dict(zip(by, key, strict=True)) | {
             "train_seeds": group["train_seed"].nunique(),
             "episodes": len(group),
-            "score": score.estimate,
-            "score_low": score.low,
-            "score_high": score.high,
-            "success": success.estimate,
-            "success_low": success.low,
-            "success_high": success.high,
+            **mean_score(group, np.random.default_rng(0)).columns("score"),
+            **success_rate(group).columns("success"),
         }
         for name in ("predictions", "length", "updates"):
             row[name] = float(group[name].mean())
-        for name, interval in (
-            ("jitter", mean_of(group, "jitter")),
-            ("reversals", mean_of(group, "reversals")),
-            ("stuck", _share(group["stuck"].dropna())),
-        ):
-            row |= {name: interval.estimate}
-            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        row |= mean_of(group, "jitter").columns("jitter")
+        row |= mean_of(group, "reversals").columns("reversals")
+        row |= _share(group["stuck"].dropna()).columns("stuck")
         rows.append(row)
     return pd.DataFrame(rows)
 

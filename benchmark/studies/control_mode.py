@@ -167,7 +167,7 @@ def _change_data(changes: list[dict[str, Any]]) -> pd.DataFrame:
         row = {name: value for name, value in change.items() if not isinstance(value, Interval)}
         for name, value in change.items():
             if isinstance(value, Interval):
-                row |= {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
+                row |= value.columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -271,12 +271,8 @@ def _modes_sheet(modes: pd.DataFrame, label: str) -> Sheet:
             {
                 "offset": offset,
                 "control": control,
-                "modes": mean.estimate,
-                "modes_low": mean.low,
-                "modes_high": mean.high,
-                "several": several.estimate,
-                "several_low": several.low,
-                "several_high": several.high,
+                **mean.columns("modes"),
+                **several.columns("several"),
                 "states": len(counts),
             }
         )

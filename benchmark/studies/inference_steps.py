@@ -163,9 +163,7 @@ def _losses(episodes: pd.DataFrame) -> pd.DataFrame:
                     "method": method,
                     "sampler": "ddim",
                     "inference_steps": steps,
-                    "loss": loss.estimate,
-                    "loss_low": loss.low,
-                    "loss_high": loss.high,
+                    **loss.columns("loss"),
                 }
             )
     return pd.DataFrame(rows)

@@ -260,7 +260,7 @@ def _sheet(demonstrators: Sequence[Group], groups: Sequence[Group], config: Stud
             "rollouts": size,
         }
         for name, own in numbers.items():
-            record |= {name: own.estimate, f"{name}_low": own.low, f"{name}_high": own.high}
+            record |= own.columns(name)
         data.append(record)
     head = ("method", "control", *(["seed"] * several), *SIDES, "entropy (bit)", "commitment")
     head += (f"at {FINE_WAY:g}°", "jitter (px²)", "n")

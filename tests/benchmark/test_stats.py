@@ -259,3 +259,8 @@ def test_a_relative_change_from_nothing_has_no_limits(make_episodes: EpisodesMak
     found = relative_change(a, b, np.random.default_rng(0))
     assert np.isnan([found.estimate, found.low, found.high]).all()
     assert "0" in found.method
+
+
+def test_an_interval_becomes_columns_with_its_limits_beside_the_estimate() -> None:
+    columns = Interval(0.5, 0.4, 0.6, 0.95, "made up").columns("score")
+    assert columns == {"score": 0.5, "score_low": 0.4, "score_high": 0.6}
