@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.choices import check_choice
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose, rand, randn
 from baselines.normalizer import Normalizer
@@ -93,9 +94,7 @@ class IbcConfig:
 
     def __post_init__(self) -> None:
         for name, kind in (("search", Search), ("choice", Choice)):
-            if getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(get_args(kind))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {allowed}")
+            check_choice(name, getattr(self, name), get_args(kind))
         for name, least in (
             ("layers", 1),
             ("negatives", 1),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from baselines.agent import agent_class, config_from_json
+from baselines.choices import check_choice
 from baselines.normalizer import Scaling
 from benchmark.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
@@ -66,7 +67,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
-        _check_choice("precision", self.precision, get_args(Precision))
+        check_choice("precision", self.precision, get_args(Precision))
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Cell:
     """Ta that windows are padded for, and the default of evaluation."""
 
     def __post_init__(self) -> None:
-        _check_choice("control", self.control, CONTROLS)
-        _check_choice("action_scaling", self.action_scaling, get_args(Scaling))
+        check_choice("control", self.control, CONTROLS)
+        check_choice("action_scaling", self.action_scaling, get_args(Scaling))
         longest = self.pred_horizon - self.obs_horizon + 1
         if not 1 <= self.action_horizon <= longest:
             raise ValueError(
@@ -159,7 +160,7 @@ class EvalConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
-        _check_choice("split", self.split, tuple(FIRST_SEED))
+        check_choice("split", self.split, FIRST_SEED)
 
     @property
     def id(self) -> str:
@@ -229,8 +230,3 @@ def _parse(text: str) -> Any:
 def _hash(config: Any, *more: int) -> str:
     text = "".join([json.dumps(dataclasses.asdict(config), sort_keys=True), *map(str, more)])
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")

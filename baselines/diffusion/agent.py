@@ -20,16 +20,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.choices import check_choice
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import Activation, ConditionalUnet1d
-from baselines.nets.attention import parameter_groups
+from baselines.nets.attention import InitialWeights, parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -63,6 +64,12 @@ class DiffusionTransformerConfig(DiffusionConfig):
     """Length of a token."""
     dropout: float = 0.01
     """Of attention weights and of every residual branch, in training."""
+    initial_weights: InitialWeights = "small"
+    """small or fan-in, as in `baselines.nets.attention.initialize`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("initial_weights", self.initial_weights, get_args(InitialWeights))
 
 
 class DiffusionAgent(Agent):
@@ -160,6 +167,7 @@ class DiffusionTransformer(DiffusionAgent):
             config.heads,
             config.width,
             config.dropout,
+            config.initial_weights,
         )
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:

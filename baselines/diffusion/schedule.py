@@ -19,6 +19,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from baselines.choices import check_choice
 from baselines.noise import Generators, randn
 
 BetaSchedule = Literal["squared-cosine", "linear", "exponential"]
@@ -58,9 +59,7 @@ class DiffusionConfig:
             ("sampler", Sampler),
             ("spacing", Spacing),
         ):
-            if getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(get_args(kind))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {allowed}")
+            check_choice(name, getattr(self, name), get_args(kind))
         if not 1 <= self.num_inference_steps <= self.num_train_timesteps:
             raise ValueError(
                 f"num_inference_steps is {self.num_inference_steps}; "

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.diffusion.unet import SinusoidalEmbedding
-from baselines.nets.attention import Block, causal_mask, initialize
+from baselines.nets.attention import Block, InitialWeights, causal_mask, initialize
 
 
 class DenoisingTransformer(nn.Module):
@@ -35,6 +35,7 @@ class DenoisingTransformer(nn.Module):
         heads: Of every attention; published 4.
         width: Length of a token; published 256.
         dropout: Of attention weights and residual branches; published 0.01 on Push-T.
+        initial_weights: As in `initialize`; published "small".
     """
 
     action_mask: Tensor
@@ -50,6 +51,7 @@ class DenoisingTransformer(nn.Module):
         heads: int = 4,
         width: int = 256,
         dropout: float = 0.01,
+        initial_weights: InitialWeights = "small",
     ) -> None:
         super().__init__()
         self.action_in = nn.Linear(action_dim, width)
@@ -69,7 +71,7 @@ class DenoisingTransformer(nn.Module):
         # The diffusion step stands before the observations, so each token sees one further.
         memory_mask = causal_mask(pred_horizon, 1, 1 + obs_horizon)
         self.register_buffer("memory_mask", memory_mask, persistent=False)
-        initialize(self)
+        initialize(self, initial_weights)
 
     def forward(self, actions: Tensor, step: Tensor, obs: Tensor) -> Tensor:
         """Predict noise (or what the process asks for).

@@ -1,14 +1,14 @@
 """Transformer blocks for the methods that attend to a sequence.
 
 In the manner of minGPT, layers are normalised before their residual branch, weights start from a
-normal distribution of standard deviation 0.02 and biases from zero, and only the weights of linear
-layers decay. Dropout stands where PyTorch's `TransformerDecoderLayer` has it.
+normal distribution and biases from zero, and only the weights of linear layers decay. Dropout
+stands where PyTorch's `TransformerDecoderLayer` has it.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 INITIAL_STD = 0.02  # GPT-2's, as DP's code and minGPT
+InitialWeights = Literal["small", "fan-in"]
 
 
 class Attention(nn.Module):
@@ -114,11 +115,19 @@ def causal_mask(length: int, lead: int = 0, memory: int | None = None) -> Tensor
     return torch.ones(length, length if memory is None else memory, dtype=torch.bool).tril(lead)
 
 
-def initialize(network: nn.Module) -> None:
-    """Give linear layers and learned positions their initial weights."""
+def initialize(network: nn.Module, weights: InitialWeights = "small") -> None:
+    """Give linear layers and learned positions their initial weights.
+
+    Args:
+        network: What is changed.
+        weights: Standard deviation of a linear layer: 0.02 whatever its size, or 1 / sqrt(inputs),
+            which keeps the scale of a signal from layer to layer (LeCun et al., 1998). The first is
+            published; in a narrow network it lets little through.
+    """
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=INITIAL_STD)
+            std = INITIAL_STD if weights == "small" else module.in_features**-0.5
+            nn.init.normal_(module.weight, std=std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for name, parameter in network.named_parameters():

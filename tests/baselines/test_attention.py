@@ -59,6 +59,14 @@ def test_linear_weights_and_positions_start_small_and_biases_at_zero() -> None:
     assert (network.norm.weight == 1).all()
 
 
+def test_weights_by_fan_in_keep_the_scale_of_a_signal() -> None:
+    network = nn.Sequential(nn.Linear(20, 400), nn.Linear(400, 300), nn.Linear(300, 300))
+    torch.manual_seed(0)
+    initialize(network, "fan-in")
+    assert network(normal(500, 20)).std().item() == pytest.approx(1.0, rel=0.1)
+    assert not any(layer.bias.any() for layer in network)
+
+
 @torch.no_grad()
 def test_dropout_is_on_in_training_alone() -> None:
     torch.manual_seed(0)

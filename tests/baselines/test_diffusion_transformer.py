@@ -1,6 +1,7 @@
 """The transformer: PyTorch's own layers with the published masks, size and weight decay."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.agent import Agent
+from baselines.diffusion.agent import DiffusionTransformerConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.nets.attention import Attention, Block
 
@@ -160,6 +162,20 @@ def test_only_weights_of_linear_layers_decay(method: str, make_tiny: MakeTiny) -
     positions = {kind: value for kind, value in kinds.items() if kind.endswith("positions")}
     assert positions
     assert set(positions.values()) == {0.0}
+
+
+def test_unknown_initial_weights_are_refused_with_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match="initial_weights is 'large'; allowed: small, fan-in"):
+        DiffusionTransformerConfig(initial_weights="large")  # type: ignore[arg-type]
+
+
+def test_initial_weights_of_the_settings_reach_the_network(make_tiny: MakeTiny) -> None:
+    config = DiffusionTransformerConfig(layers=1, heads=2, width=32)
+    for weights, expected in (("small", 0.02), ("fan-in", 32**-0.5)):
+        agent = make_tiny("diffusion-transformer", replace(config, initial_weights=weights))
+        assert isinstance(agent.network, DenoisingTransformer)
+        spread = agent.network.blocks[0].mlp[1].weight.std().item()
+        assert spread == pytest.approx(expected, rel=0.1)
 
 
 def test_settings_and_horizons_of_the_agent_reach_its_network(make_tiny: MakeTiny) -> None:
