@@ -76,8 +76,12 @@ _QUICK_TRAIN = TrainConfig(
     checkpoints=3,
 )
 _UNET = DiffusionUnetConfig(channels=(64, 128, 256), kernel_size=3, step_dim=64, activation="silu")
-# From the noise alone it learnt far more slowly: 0.32 on validation seeds in place of 0.76.
-_TRANSFORMER = DiffusionTransformerConfig(layers=6, width=128, dropout=0.0, prediction="sample")
+# On validation seeds, six layers of 128: 0.95 in place of 0.76 by the initial weights, which the
+# published standard deviation makes so small here that the observations hardly get through; 0.49
+# when the noise is predicted. Four layers of 96 score the same and succeed more often.
+_TRANSFORMER = DiffusionTransformerConfig(
+    layers=4, width=96, dropout=0.0, prediction="sample", initial_weights="fan-in"
+)
 _IBC = IbcConfig(
     width=256,
     layers=3,
@@ -108,7 +112,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
             _TRANSFORMER,
             replace(
                 train,
-                updates=5 * train.updates // 2,
+                updates=9 * train.updates // 2,
                 batch_size=64,
                 learning_rate=2e-3,
                 betas=(0.9, 0.95),
