@@ -239,6 +239,8 @@ def ablation_drawing(
 ) -> Drawing:
     """A line a policy over the values of the setting, one panel for each of `measures`.
 
+    Where methods were run under both control modes, each mode has a row of panels.
+
     Args:
         summary: From `summarise` by method, control and the setting's column.
         setting: What is varied.
@@ -246,35 +248,48 @@ def ablation_drawing(
         stem: File name.
         measures: What is shown.
     """
-    figure = empty_figure(4.2 * len(measures), 3.6)
-    panels = np.atleast_1d(figure.subplots(1, len(measures)))
-    several = summary["control"].nunique() > 1
+    has_both = bool((summary.groupby("method")["control"].nunique() > 1).any())
+    parts = {"": summary}
+    if has_both:
+        parts = {str(control): part for control, part in summary.groupby("control", sort=False)}
     methods = list(dict.fromkeys(summary["method"]))
-    policies = list(summary.groupby(list(POLICY), sort=False))
-    for axes, measure in zip(panels, measures, strict=True):
-        column, scale = measure.column, measure.scale
-        for index, ((method, control), group) in enumerate(policies):
-            number = methods.index(method)
-            part = group.sort_values(setting.column)
-            _line(
-                axes,
-                _spread(part[setting.column].to_numpy(dtype=float), index, len(policies), setting),
-                scale * part[column].to_numpy(dtype=float),
-                [scale * part[f"{column}_{side}"].to_numpy(dtype=float) for side in ("low", "high")]
-                if f"{column}_low" in part
-                else None,
-                number,
-                DASHES[0] if control == "position" or not several else DASHES[1],
-                policy_label(str(method), str(control), several),
-            )
-        axes.set_xlabel(setting.title)
-        axes.set_ylabel(measure.title)
-        if measure.is_share:
-            axes.set_ylim(-0.02 * scale, 1.02 * scale)
-        scale_setting(axes, sorted(set(summary[setting.column])), setting.is_log)
-        grid(axes, "both")
-    legend(figure, *panels[0].get_legend_handles_labels())
+    figure = empty_figure(4.2 * len(measures), 0.6 + 3.0 * len(parts))
+    panels = figure.subplots(len(parts), len(measures), squeeze=False)
+    for (control, part), row in zip(parts.items(), panels, strict=True):
+        for axes, measure in zip(row, measures, strict=True):
+            _panel(axes, part, setting, measure, methods)
+            if has_both:
+                axes.set_title(f"{control} control", fontsize=10)
+    legend(figure, *panels[0][0].get_legend_handles_labels())
     return Drawing(stem, figure, summary, caption)
+
+
+def _panel(
+    axes: Axes, summary: pd.DataFrame, setting: Setting, measure: Measure, methods: Sequence[str]
+) -> None:
+    """Draw one measure of some policies; a method keeps its colour from panel to panel."""
+    several = summary["control"].nunique() > 1
+    column, scale = measure.column, measure.scale
+    policies = list(summary.groupby(list(POLICY), sort=False))
+    for index, ((method, control), group) in enumerate(policies):
+        part = group.sort_values(setting.column)
+        _line(
+            axes,
+            _spread(part[setting.column].to_numpy(dtype=float), index, len(policies), setting),
+            scale * part[column].to_numpy(dtype=float),
+            [scale * part[f"{column}_{side}"].to_numpy(dtype=float) for side in ("low", "high")]
+            if f"{column}_low" in part
+            else None,
+            methods.index(method),
+            DASHES[1] if several and control == "velocity" else DASHES[0],
+            policy_label(str(method), str(control), several),
+        )
+    axes.set_xlabel(setting.title)
+    axes.set_ylabel(measure.title)
+    if measure.is_share:
+        axes.set_ylim(-0.02 * scale, 1.02 * scale)
+    scale_setting(axes, sorted(set(summary[setting.column])), setting.is_log)
+    grid(axes, "both")
 
 
 def scale_setting(axes: Axes, values: Sequence[float], is_log: bool) -> None:

@@ -237,7 +237,8 @@ def _figure(history: pd.DataFrame) -> Figure:
             elif column == "validation_score":
                 axes.set_ylim(-0.02, 1.02)
             else:
-                axes.set_ylim(bottom=0)
+                highest = part[column].max()
+                axes.set_ylim(0, 1.08 * highest if highest > 0 else 1)
             grid(axes, "both")
         row[0].set_ylabel(title)
     for variant, top, bottom in zip(variants, axes_grid[0], axes_grid[-1], strict=True):

@@ -323,6 +323,28 @@ def test_an_ablation_figure_has_a_line_a_policy_with_its_points_in_order(
     assert score_axes.get_xlabel() == "action horizon Ta (steps)"
 
 
+def test_an_ablation_figure_parts_the_control_modes_where_methods_have_both(
+    make_episodes: EpisodesMaker,
+) -> None:
+    frames = [
+        make_episodes("bet", np.full((1, 10), score), control=control, action_horizon=horizon)
+        for control, scores in (("position", (0.1, 0.3)), ("velocity", (0.6, 0.8)))
+        for horizon, score in zip((1, 8), scores, strict=True)
+    ]
+    summary = summarise(pd.concat(frames), ["method", "control", "action_horizon"])
+    figure = ablation_drawing(summary, SETTING, "A caption", "stem").figure
+    shown = {
+        axes.get_title(): axes.containers[0].lines[0].get_ydata().tolist()
+        for axes in figure.axes
+        if axes.get_ylabel() == "mean score"
+    }
+    assert shown == {
+        "position control": pytest.approx([0.1, 0.3]),
+        "velocity control": pytest.approx([0.6, 0.8]),
+    }
+    assert [label.get_text() for label in figure.legends[0].get_texts()] == ["bet"]
+
+
 def test_the_knee_is_where_no_loss_shows_any_more() -> None:
     from benchmark.studies.inference_steps import _knee
 
