@@ -11,7 +11,7 @@ from torch.nn import functional
 from baselines.agent import Agent
 from baselines.diffusion.agent import DiffusionTransformerConfig
 from baselines.diffusion.transformer import DenoisingTransformer
-from baselines.nets.attention import Attention, Block
+from baselines.nets.attention import Attention, Block, InitialWeights
 
 MakeTiny = Callable[..., Agent]
 
@@ -162,6 +162,19 @@ def test_only_weights_of_linear_layers_decay(method: str, make_tiny: MakeTiny) -
     positions = {kind: value for kind, value in kinds.items() if kind.endswith("positions")}
     assert positions
     assert set(positions.values()) == {0.0}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("weights", "least", "most"), [("small", 0, 0.01), ("fan-in", 0.2, 1)])
+def test_observations_reach_an_untrained_narrow_network_by_fan_in_only(
+    weights: InitialWeights, least: float, most: float
+) -> None:
+    """How much other observations change a prediction, in shares of its spread."""
+    torch.manual_seed(0)
+    network = DenoisingTransformer(2, 20, 2, 10, 4, 4, 96, 0.0, weights)
+    actions, step = normal(200, 10, 2), torch.full((200,), 50)
+    one, other = (network(actions, step, obs) for obs in normal(2, 200, 2, 20).tanh())
+    assert least <= ((one - other).std() / one.std()).item() <= most
 
 
 def test_unknown_initial_weights_are_refused_with_what_is_allowed() -> None:
