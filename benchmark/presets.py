@@ -94,6 +94,8 @@ _IBC = IbcConfig(
     noise=0.33,
     noise_decay=0.55,
 )
+# Batches of 64 and a learning rate of 2e-3, with four times the updates: 0.87 in place of 0.66 on
+# validation seeds, in the same time (results/search).
 _LSTM_GMM = LstmGmmConfig(hidden=256)
 _BET = BetConfig(bins=64, width=128, offset_weight=100.0)
 _BC_MLP = BcMlpConfig()
@@ -124,7 +126,17 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
         ),
         "ibc": Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 2, 1),
         "lstm-gmm": Settings(
-            _LSTM_GMM, replace(train, updates=2 * train.updates, betas=(0.9, 0.999)), 10, 17, 8
+            _LSTM_GMM,
+            replace(
+                train,
+                updates=8 * train.updates,
+                batch_size=64,
+                learning_rate=2e-3,
+                betas=(0.9, 0.999),
+            ),
+            10,
+            17,
+            8,
         ),
         "bet": Settings(_BET, replace(gpt, updates=5 * train.updates // 2), 3, 10, 8),
         "bc-mlp": Settings(_BC_MLP, replace(train, updates=4 * train.updates), 2, 9, 8),
