@@ -78,6 +78,26 @@ def test_what_is_written_has_robomimics_layout(recorded, file):
         np.testing.assert_array_equal(demo["next_obs/robot0_eef_pos"][:-1], expected[1:])
 
 
+def test_robomimics_own_loader_reads_what_is_written(recorded, file):
+    pytest.importorskip("robomimic", reason="needs pip install --no-deps robomimic==0.3.0")
+    from robomimic.utils import obs_utils
+    from robomimic.utils.dataset import SequenceDataset
+
+    slices = SCENES["lift"].slices
+    keys = ["object", *(name for name in slices if name.startswith("robot0"))]
+    obs_utils.initialize_obs_utils_with_obs_specs({"obs": {"low_dim": keys}})
+    dataset = SequenceDataset(
+        str(file), keys, ["actions", "rewards", "dones"], frame_stack=2, seq_length=3
+    )
+    assert len(dataset) == sum(LENGTHS)
+    window = dataset[LENGTHS[0] + 1]  # the second step of the second episode and one before it
+    seen, deltas = (recorded.observations[name][LENGTHS[0] :] for name in ("low_dim", "delta"))
+    steps = [0, 1, 2, 2]  # its last step is repeated
+    np.testing.assert_array_equal(window["actions"], deltas[steps])
+    for name in keys[1:]:
+        np.testing.assert_array_equal(window["obs"][name], seen[steps][:, slices[name]])
+
+
 def test_changes_of_pose_become_the_poses_that_the_controller_went_for(recorded, file):
     found = robomimic.read(file, "lift")
     np.testing.assert_array_equal(found.observations["delta"], recorded.observations["delta"])
