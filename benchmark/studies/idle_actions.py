@@ -110,17 +110,26 @@ class IdleActions(Study):
 
 @lru_cache(maxsize=4)
 def _paused(config: StudyConfig, rate: float) -> Demonstrations:
-    """The demonstrations with pauses; the same function at rate 0, so that all are simulated."""
+    """The demonstrations with pauses; the same function at rate 0, so that all are simulated.
+
+    Those that the simulation gives back to the bit are returned under their own version, so that
+    the policies that other studies have trained on them serve here.
+    """
     with_pauses = get_task(config.task).with_pauses
     if with_pauses is None:
         raise UsageError(f"{config.task} has no way to pause its demonstrations")
     demos = config.loader(SMOKE_DEMONSTRATIONS if config.is_smoke else None)()
-    return with_pauses(demos, rate, config.obs_type, SEED)
+    paused = with_pauses(demos, rate, config.obs_type, SEED)
+    same = np.array_equal(paused.states, demos.states) and np.array_equal(
+        paused.actions, demos.actions
+    )
+    return demos if same else paused
 
 
 def _rate(version: str) -> float:
-    """The rate in percent that is written in the version of paused demonstrations."""
-    return 100 * float(version.rsplit("-idle", 1)[1])
+    """The rate in percent that is written in the version of demonstrations, if any is."""
+    _, marker, rate = version.rpartition("-idle")
+    return 100 * float(rate) if marker else 0.0
 
 
 def idle_share(config: StudyConfig, rate: float) -> float:

@@ -217,6 +217,14 @@ def test_a_study_makes_the_cells_of_a_sweep(config: StudyConfig, tmp_path: Path)
     assert ids <= {job.cell.id for job in study.jobs(config)}
 
 
+def test_without_pauses_idle_actions_takes_the_policies_of_other_studies(tiny: None) -> None:
+    config = StudyConfig(preset="smoke")
+    (study,) = find_studies(STUDIES, "idle-actions")
+    versions = {job.cell.data_version for job in study.jobs(config)}
+    plain = config.loader()().metadata.version
+    assert versions == {plain, f"{plain}-idle0.3"}
+
+
 @pytest.mark.parametrize("method", PRESETS["smoke"])
 def test_a_cell_predicts_as_far_as_it_is_asked_to(config: StudyConfig, method: str) -> None:
     cell = config.cell(method, "position", 42)
