@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from baselines.agent import agents
+from benchmark.allocator import keep_freed_memory
 from benchmark.demos_cli import import_file, inspect, list_demonstrations
 from benchmark.doctor import doctor_command
 from benchmark.errors import UsageError, usage_errors
@@ -226,6 +227,7 @@ def _command() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    keep_freed_memory()
     given = _gathered(sys.argv[1:] if arguments is None else arguments, "--set")
     try:
         result = tyro.extras.subcommand_cli_from_dict(

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from benchmark.allocator import keep_freed_memory
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
 from benchmark.progress import share_terminal
@@ -136,6 +137,7 @@ def _attempt(job: Job, store: Path, device: torch.device) -> str:
 def _work(job: Job, store: Path, device: torch.device, threads: int, line: int, lock: Any) -> None:
     """Run a job in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     share_terminal(line, lock)
     torch.set_num_threads(threads)
     _attempt(job, store, device)
