@@ -204,6 +204,14 @@ class Findings:
     remarks: Sequence[str] = ()
     """What a reader must know besides, a sentence each."""
 
+    def __post_init__(self) -> None:
+        parts: tuple[Drawing | Sheet, ...] = (*self.drawings, *self.sheets)
+        data: dict[str, pd.DataFrame] = {}
+        for part in parts:
+            # Both are written to STEM.csv.
+            if not data.setdefault(part.stem, part.data).equals(part.data):
+                raise ValueError(f"different data under one name, {part.stem}; give it another")
+
 
 class Study(ABC):
     """A claim of the paper as a command.

@@ -205,7 +205,7 @@ def _sheet(runs: pd.DataFrame, caption: str) -> Sheet:
             "largest over training seeds.",
         ),
     )
-    return Sheet("training-stability", table, runs)
+    return Sheet("trainings", table, runs)
 
 
 def _figure(history: pd.DataFrame) -> Figure:

@@ -17,6 +17,7 @@ import benchmark.studies.study
 from benchmark.cli import main
 from benchmark.config import EvalConfig
 from benchmark.errors import UsageError
+from benchmark.plots import empty_figure
 from benchmark.presets import PRESETS, Settings, predicting
 from benchmark.stats import Interval
 from benchmark.store import Run
@@ -24,7 +25,16 @@ from benchmark.studies import STUDIES
 from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, summarise
 from benchmark.studies.cost import cost_text
 from benchmark.studies.runner import find_studies, run_studies
-from benchmark.studies.study import Study, StudyConfig, judge, merged
+from benchmark.studies.study import (
+    Drawing,
+    Findings,
+    Sheet,
+    Study,
+    StudyConfig,
+    judge,
+    merged,
+)
+from benchmark.text_table import Table
 from benchmark.workers import Job, is_done
 from envs.demos import sources
 from envs.demos.demonstrations import Demonstrations
@@ -189,6 +199,14 @@ def test_a_verdict_follows_from_where_the_interval_lies(
 def test_a_verdict_against_a_margin_allows_a_loss_within_it() -> None:
     assert judge("A claim.", "an effect", interval(-0.04, 0.1), above=-0.05).answer == "holds"
     assert judge("A claim.", "an effect", interval(-0.06, 0.1), above=-0.05).answer == "undecided"
+
+
+def test_a_figure_and_a_table_of_one_name_that_show_different_data_are_refused() -> None:
+    table = Table(caption="Numbers", head=("number",), rows=(("1",),), align="r", notes=())
+    drawing = Drawing("numbers", empty_figure(1.0, 1.0), pd.DataFrame({"number": [1.0]}), "")
+    Findings([], [Sheet("numbers", table, drawing.data.copy())], [drawing])
+    with pytest.raises(ValueError, match="different data under one name, numbers"):
+        Findings([], [Sheet("numbers", table, drawing.data + 1)], [drawing])
 
 
 def test_a_cell_that_is_asked_for_twice_is_one_job_with_all_evaluations(
