@@ -371,15 +371,19 @@ def test_an_ablation_figure_parts_the_control_modes_where_methods_have_both(
     assert [label.get_text() for label in figure.legends[0].get_texts()] == ["bet"]
 
 
-def test_the_knee_is_where_no_loss_shows_any_more() -> None:
+def test_the_knee_is_where_the_rising_scores_come_near_that_of_the_most_steps() -> None:
     from benchmark.studies.inference_steps import _knee
 
+    steps = [100, 1, 2, 4, 8, 16]
     summary = pd.DataFrame(
         {
             "sampler": "ddim",
-            "inference_steps": [16, 1, 2, 4],
-            "loss_high": [0.0, -0.2, -0.02, 0.03],
+            "inference_steps": steps,
+            "score": [0.90, 0.70, 0.93, 0.80, 0.88, 0.92],
         }
     )
-    assert _knee(summary) == 4
-    assert _knee(summary.assign(loss_high=0.01)) == 1
+    # Never falling, the scores by steps are 0.70, 0.865, 0.865, 0.88, 0.91, 0.91.
+    assert _knee(summary) == 16
+    assert _knee(summary.assign(score=0.9)) == 1
+    ddpm = pd.DataFrame({"sampler": ["ddpm"], "inference_steps": [1], "score": [1.0]})
+    assert _knee(pd.concat([ddpm, summary])) == 16
