@@ -171,7 +171,7 @@ def _losses(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _knee(summary: pd.DataFrame) -> int:
-    """The fewest DDIM steps whose fitted score is at most `MARGIN` below that of the most steps.
+    """The fewest DDIM steps whose fitted score is less than `MARGIN` below that of the most.
 
     Fitted: by isotonic regression, as never falling with more steps. The scores themselves scatter
     by more than the margin from one number of steps to the next.
