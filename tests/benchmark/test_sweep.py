@@ -25,6 +25,7 @@ CONFIG = SweepConfig(
     preset="smoke",
     methods=("diffusion-unet",),
     episodes=2,
+    workers=1,  # in this process, where the tests patch what trains
     set=(
         "train.updates=2",
         "train.batch_size=8",
