@@ -1,6 +1,12 @@
-"""The two rows that frame a table: the demonstrations themselves, and a policy that never moves."""
+"""The two rows that frame a table: the demonstrations themselves, and a policy that never moves.
+
+No training stands behind them: each is played once and kept in the store.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +15,7 @@ from numpy.typing import NDArray
 from benchmark.config import Cell, EvalConfig
 from benchmark.rollout import Frame, HoldStill, rollout
 from benchmark.seeding import episode_seeds
-from benchmark.store import describe
+from benchmark.store import describe, write_parquet
 from benchmark.tasks import get_task
 from envs.demos.demonstrations import Demonstrations
 
@@ -30,45 +36,73 @@ class Replay:
         return actions
 
 
-def demonstrator(cell: Cell, demos: Demonstrations) -> pd.DataFrame:
-    """The ceiling: every demonstration replayed from its first state, a row an episode.
+def references(
+    cell: Cell, demos: Demonstrations, config: EvalConfig, store: Path
+) -> list[pd.DataFrame]:
+    """The ceiling and the floor of a table, a row an episode.
+
+    Args:
+        cell: One of the table's cells; what it is trained on matters, not its method.
+        demos: The demonstrations.
+        config: How the cells are evaluated: the episodes of the floor.
+        store: Where both are kept, and taken from when they are there.
+    """
+    replay = EvalConfig(int(demos.lengths.max()), episodes=demos.num_episodes)
+    kept = store / "references"
+    ceiling = _once(
+        kept / f"demonstrator-{cell.task}-{cell.data}-{cell.data_version}-{replay.id}.parquet",
+        lambda: demonstrator(cell.task, demos),
+    )
+    floor = _once(
+        kept / f"hold-still-{cell.task}-{config.id}.parquet",
+        lambda: hold_still(cell.task, config),
+    )
+    return [
+        describe(episodes, cell, played, steps=0).assign(
+            cell=name, method=name, train_seed=-1, updates=0
+        )
+        for name, episodes, played in (
+            ("demonstrator", ceiling, replay),
+            ("hold-still", floor, config),
+        )
+    ]
+
+
+def demonstrator(name: str, demos: Demonstrations) -> pd.DataFrame:
+    """Every demonstration of a task replayed from its first state, a row an episode.
 
     A replay ends with its recording: the agent is still on its way then, and to let it arrive added
     up to 0.04 to the coverage that people reached.
     """
-    task = get_task(cell.task)
+    task = get_task(name)
     replay = Replay(demos)
-    config = EvalConfig(replay.pred_horizon, episodes=demos.num_episodes)
-    env = task.make_vec(demos.num_episodes, cell.obs_type, "position")
+    env = task.make_vec(demos.num_episodes, task.obs_types[0], "position")
     try:
-        start = {"state": demos.states[demos.starts]}
-        episodes = rollout(
+        return rollout(
             replay,
             env,
             range(demos.num_episodes),
-            config,
-            options=start,
+            EvalConfig(replay.pred_horizon, episodes=demos.num_episodes),
+            options={"state": demos.states[demos.starts]},
             max_lengths=demos.lengths,
         )
     finally:
         env.close()
-    return _reference("demonstrator", episodes, cell, config)
 
 
-def hold_still(cell: Cell, config: EvalConfig) -> pd.DataFrame:
-    """The floor: a policy that never moves, on the episodes of `config`."""
-    task = get_task(cell.task)
+def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
+    """A policy that never moves, on the episodes of `config`, a row an episode."""
+    task = get_task(name)
     seeds = episode_seeds(config.split, config.episodes)
-    env = task.make_vec(len(seeds), cell.obs_type, "velocity")
+    env = task.make_vec(len(seeds), task.obs_types[0], "velocity")
     try:
-        episodes = rollout(HoldStill(task.action_dim["velocity"]), env, seeds, config)
+        return rollout(HoldStill(task.action_dim["velocity"]), env, seeds, config)
     finally:
         env.close()
-    return _reference("hold-still", episodes, cell, config)
 
 
-def _reference(name: str, episodes: pd.DataFrame, cell: Cell, config: EvalConfig) -> pd.DataFrame:
-    """Describe episodes that no training stands behind."""
-    return describe(episodes, cell, config, steps=0).assign(
-        cell=name, method=name, train_seed=-1, updates=0
-    )
+def _once(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The episodes that are kept at a path; where there are none they are played and kept."""
+    if not path.is_file():
+        write_parquet(play(), path)
+    return pd.read_parquet(path)

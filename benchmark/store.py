@@ -6,6 +6,7 @@ runs/<cell id>/config.json           the resolved settings of the cell
                history.parquet       loss, action error, validation score while training
                episodes/<eval>.parquet   one evaluation, a row an episode
                error.txt             the traceback of the last failure, if any
+     references/                     the rows that frame every table, see `benchmark.references`
 """
 
 from __future__ import annotations

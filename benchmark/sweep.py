@@ -18,7 +18,7 @@ from benchmark.config import Cell, EvalConfig, override
 from benchmark.errors import UsageError, usage_errors
 from benchmark.presets import EPISODES, PRESETS, make_cell, settings
 from benchmark.progress import say
-from benchmark.references import demonstrator, hold_still
+from benchmark.references import references
 from benchmark.report import write_report
 from benchmark.run import best_device
 from benchmark.store import Run
@@ -146,8 +146,7 @@ def sweep(
             raise UsageError("none of these cells is done yet; make bench runs them")
     device = best_device()
     workers = config.workers or default_workers(device)
-    floor = hold_still(cells[0], config.evaluation(cells[0]))
-    frames = [demonstrator(cells[0], demos), floor]
+    frames = references(cells[0], demos, config.evaluation(cells[0]), store)
     say(
         f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
         f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
