@@ -8,6 +8,7 @@ Row t holds the state before the action of row t. Episode i is the rows `starts[
     episode_ends                4       6           9
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,8 @@ class Metadata:
     Attributes:
         task: Name of the task, as in `python -m benchmark list`.
         source: `scripted` (our demonstrator), `human` (public data) or `import` (a user's file).
-        version: Version of what made them: demonstrator and environment, or the file's name.
+        version: Version of what made them: demonstrator and environment; of a user's file a
+            fingerprint of what it holds, since files of different data often have one name.
         seed: First seed of a scripted set (episode i has seed + i); None for recorded data.
     """
 
@@ -96,6 +98,19 @@ class Demonstrations:
     def lengths(self) -> NDArray[np.int64]:
         """Steps of each episode, (E,)."""
         return self.episode_ends - self.starts
+
+    def digest(self) -> str:
+        """SHA-256 of states and actions (little-endian float64) and episode ends (int64)."""
+        total = hashlib.sha256()
+        total.update(self.states.astype("<f8").tobytes())
+        total.update(self.actions.astype("<f8").tobytes())
+        total.update(self.episode_ends.astype("<i8").tobytes())
+        return total.hexdigest()
+
+    def with_fingerprint(self) -> "Demonstrations":
+        """The same with the beginning of their digest as version."""
+        version = f"sha256-{self.digest()[:12]}"
+        return replace(self, metadata=replace(self.metadata, version=version))
 
     def episode(self, index: int) -> "Demonstrations":
         """One episode by its index."""

@@ -4,7 +4,6 @@
 states, actions and episode ends; recorded demonstrations with another content are a user's own.
 """
 
-import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -54,19 +53,10 @@ def read(path: Path) -> Demonstrations:
     reader = npz.read if path.suffix == ".npz" else zarr.read
     demonstrations = reader(path, metadata)
     check(demonstrations, path)
-    if digest(demonstrations) == SHA256:
+    if demonstrations.digest() == SHA256:
         metadata = Metadata("pusht", "human", "pusht_cchi_v7", None)
         return replace(demonstrations, metadata=metadata)
-    return demonstrations
-
-
-def digest(demonstrations: Demonstrations) -> str:
-    """SHA-256 of states and actions (little-endian float64) and episode ends (int64)."""
-    total = hashlib.sha256()
-    total.update(demonstrations.states.astype("<f8").tobytes())
-    total.update(demonstrations.actions.astype("<f8").tobytes())
-    total.update(demonstrations.episode_ends.astype("<i8").tobytes())
-    return total.hexdigest()
+    return demonstrations.with_fingerprint()
 
 
 def check(demonstrations: Demonstrations, path: Path) -> None:
@@ -120,7 +110,7 @@ def _download() -> Demonstrations:
         demonstrations = read(Path(file))
     if demonstrations.metadata.source != "human":
         raise ValueError(
-            f"what {URL} gave has the checksum {digest(demonstrations)}, not {SHA256}; it is not "
+            f"what {URL} gave has the checksum {demonstrations.digest()}, not {SHA256}; it is not "
             "the data that were published with the paper"
         )
     return demonstrations

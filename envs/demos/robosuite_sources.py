@@ -78,8 +78,10 @@ def recorded_robosuite(
             f"{task} (ph or mh) from {robomimic.HOMEPAGE} and give its path (DATA_PATH=FILE)"
         )
     if path.suffix == ".npz":
-        return npz.read(path, Metadata(task, "human", path.stem, None))
-    return robomimic.read(path, task)
+        recorded = npz.read(path, Metadata(task, "human", path.stem, None))
+    else:
+        recorded = robomimic.read(path, task)
+    return recorded.with_fingerprint()
 
 
 def _observe(

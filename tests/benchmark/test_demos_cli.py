@@ -50,7 +50,7 @@ def test_the_list_tells_how_to_get_what_is_not_there(capsys):
 
 
 def test_the_list_shows_what_is_there(resting, monkeypatch, own_file, capsys):
-    monkeypatch.setattr(pusht_human, "SHA256", pusht_human.digest(resting))
+    monkeypatch.setattr(pusht_human, "SHA256", resting.digest())
     demos_cli.import_file("pusht", own_file)
     capsys.readouterr()
     demos_cli.list_demonstrations("pusht")
@@ -61,7 +61,7 @@ def test_the_list_shows_what_is_there(resting, monkeypatch, own_file, capsys):
 def test_the_public_data_are_imported_to_where_the_human_source_finds_them(
     resting, monkeypatch, own_file
 ):
-    monkeypatch.setattr(pusht_human, "SHA256", pusht_human.digest(resting))
+    monkeypatch.setattr(pusht_human, "SHA256", resting.digest())
     demos_cli.import_file("pusht", own_file)
     assert sources.load_pusht("human").num_episodes == 2
 
@@ -92,7 +92,7 @@ def test_an_inspection_draws_every_episode_up_to_a_dozen(own_file, tmp_path, cap
     demos_cli.inspect("pusht", "human", own_file, figure)
     printed = capsys.readouterr().out
     assert f"trajectories: {figure}" in printed
-    assert "Demonstrations of pusht, import, made up" in printed
+    assert "Demonstrations of pusht, import, sha256-" in printed
     drawn = figure.read_text()
     assert "episode 1: 4 steps" in drawn
     assert "episode 2" not in drawn

@@ -45,7 +45,7 @@ def resting() -> Demonstrations:
 @pytest.fixture
 def public(resting, monkeypatch) -> Demonstrations:
     """Stands in for the public data: their checksum is that of `resting`."""
-    monkeypatch.setattr(pusht_human, "SHA256", pusht_human.digest(resting))
+    monkeypatch.setattr(pusht_human, "SHA256", resting.digest())
     return resting
 
 
@@ -92,6 +92,17 @@ def test_a_file_of_ones_own_is_called_import_and_not_human(resting, tmp_path):
     path = tmp_path / "mine.npz"
     npz.write(resting, path)
     assert sources.load_pusht("human", path=path).metadata.source == "import"
+
+
+def test_files_of_ones_own_are_told_apart_by_content_and_not_by_name(resting, tmp_path):
+    """robomimic's files of experts and of mixed people have one name: no run may be shared."""
+    files = [tmp_path / folder / "low_dim.npz" for folder in ("experts", "mixed", "copy")]
+    other = replace(resting, actions=resting.actions + 1.0)
+    for file, demonstrations in zip(files, (resting, other, resting), strict=True):
+        npz.write(demonstrations, file)
+    experts, mixed, copy = (sources.load_pusht("human", path=file).metadata for file in files)
+    assert experts != mixed
+    assert experts == copy
 
 
 def test_the_public_data_are_known_by_their_content_in_any_file(public, tmp_path):
@@ -186,7 +197,7 @@ def test_the_public_data_are_downloaded_once_and_kept(public, served, cache_fold
 def test_a_download_with_another_content_is_refused_and_not_kept(resting, served, cache_folder):
     pytest.importorskip("pooch")
     pack(resting, served)
-    with pytest.raises(ValueError, match=f"checksum {pusht_human.digest(resting)}"):
+    with pytest.raises(ValueError, match=f"checksum {resting.digest()}"):
         sources.load_pusht("human")
     assert not cache_folder.exists()
 

@@ -116,6 +116,8 @@ def test_a_policy_is_shown_human_demonstrations_as_scripted_ones(recorded, file,
     kept = tmp_path / "kept.npz"
     npz.write(robomimic.read(file, "lift"), kept)
     again = robosuite_sources.load_robosuite("lift", "human", path=kept, num_episodes=1)
+    assert again.metadata == loaded.metadata  # one fingerprint: their policies are the same runs
+    assert again.metadata.version.startswith("sha256-")
     assert again.metadata.source == "human"
 
 
