@@ -5,17 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.demos import npz, robomimic, robosuite_scripted
 from envs.demos.cache import cached
 from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.robosuite_pictures import pictures
 from envs.demos.sources import Source
-from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE, Cameras
 from envs.robosuite.observations import ObsType, robot_part
-from envs.robosuite.processes import shared_simulation
 from envs.robosuite.scenes import TaskName
 
 
@@ -34,7 +31,7 @@ def load_robosuite(
     Args:
         task: Which.
         source: `scripted` is generated on first use and cached; `human` is a robomimic file.
-        obs_type: `state`, or `pixels` (two pictures a step, drawn now, 0.1 s each on a CPU).
+        obs_type: `state`, or `pixels` (two pictures a step, 0.1 s each on a CPU; cached).
         path: The robomimic file, or an NPZ that one was imported to.
         num_episodes: So many episodes, drawn by `seed`; None takes all.
         seed: Seed of that draw.
@@ -90,13 +87,4 @@ def _observe(
     low_dim = recorded.observations["low_dim"]
     if obs_type == "state":
         return {"state": low_dim}
-    simulation = shared_simulation(task, "velocity")
-    cameras = Cameras(simulation, IMAGE_SIZE)
-    drawn: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
-    for state in tqdm(recorded.states, "images", unit="step"):
-        simulation.show(state)
-        for name, camera in CAMERAS.items():
-            drawn[name].append(cameras.picture(camera))
-    cameras.close()
-    pictures = {name: np.stack(images) for name, images in drawn.items()}
-    return {**pictures, "state": robot_part(low_dim)}
+    return {**pictures(recorded, task), "state": robot_part(low_dim)}

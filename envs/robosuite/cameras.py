@@ -5,11 +5,16 @@ there is one, unless the environment variable MUJOCO_GL says otherwise; on a CPU
 about 0.1 s.
 """
 
+import atexit
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.control import Control
+from envs.robosuite.processes import shared_simulation
+from envs.robosuite.scenes import TaskName
 from envs.robosuite.simulation import Simulation
 
 IMAGE_SIZE = 84  # px, robomimic's
@@ -32,9 +37,9 @@ class Cameras:
     def __init__(self, simulation: Simulation, size: int) -> None:
         import mujoco  # installed, since there is a simulation
 
-        self._data = simulation.data
+        self._model, self._data, self._mujoco = simulation.model, simulation.data, mujoco
         try:
-            self._renderer: Any = mujoco.Renderer(simulation.model, size, size)
+            self._renderer: Any = mujoco.Renderer(self._model, size, size)
         except Exception as error:  # each of MuJoCo's ways of drawing has errors of its own
             raise RuntimeError(
                 f"MuJoCo cannot draw here ({error}); install EGL or OSMesa and set MUJOCO_GL=egl "
@@ -45,6 +50,8 @@ class Cameras:
 
     def picture(self, camera: str) -> NDArray[np.uint8]:
         """What a camera sees, (size, size, 3) RGB, the top row first."""
+        # The simulation brings bodies up to date, not the cameras that are fixed to them.
+        self._mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, camera, self._options)
         picture: NDArray[np.uint8] = self._renderer.render()
         return picture.copy()
@@ -52,3 +59,11 @@ class Cameras:
     def close(self) -> None:
         """Give the graphics back."""
         self._renderer.close()
+
+
+@cache
+def shared_cameras(task: TaskName, control: Control) -> Cameras:
+    """The cameras of `shared_simulation`, with pictures of the size of an observation's."""
+    cameras = Cameras(shared_simulation(task, control), IMAGE_SIZE)
+    atexit.register(cameras.close)  # while MuJoCo is still there to do it
+    return cameras

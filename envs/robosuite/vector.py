@@ -10,7 +10,6 @@ costs nothing until it is reset (Gymnasium's AutoresetMode.DISABLED).
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from envs.control import Control
 from envs.resets import episode_seeds, take_mask
 from envs.robosuite.actions import ACTION_DIM, action_space, command
-from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE, Cameras
+from envs.robosuite.cameras import CAMERAS, shared_cameras
 from envs.robosuite.env import check_arguments, check_options, observation_space
 from envs.robosuite.observations import ObsType, observe, robot_part
 from envs.robosuite.processes import Processes, shared_simulation
@@ -222,12 +221,7 @@ def _moment(kind: Kind) -> Moment:
     seen = observe(simulation)
     observation: dict[str, NDArray[Any]] = {"state": seen}
     if kind.obs_type == "pixels":
-        cameras = _shared_cameras(kind.task, kind.control)
+        cameras = shared_cameras(kind.task, kind.control)
         observation = {name: cameras.picture(camera) for name, camera in CAMERAS.items()}
         observation["state"] = robot_part(seen)
     return Moment(simulation.snapshot(), observation, simulation.is_success)
-
-
-@cache
-def _shared_cameras(task: TaskName, control: Control) -> Cameras:
-    return Cameras(shared_simulation(task, control), IMAGE_SIZE)

@@ -1,12 +1,16 @@
 """Scripted robosuite demonstrations: solved, repeatable, of use under both control modes."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
+import gymnasium
 import numpy as np
 import pytest
 
-from envs.demos import robosuite_scripted, robosuite_sources
+import envs
+from envs.demos import robosuite_pictures, robosuite_scripted, robosuite_sources
 from envs.demos.robosuite_hand import downward, nearest_yaw, yaw_of
+from envs.demos.robosuite_pictures import draw, pictures
 from envs.demos.robosuite_replay import replay
 from envs.demos.robosuite_square import _yaws
 from envs.robosuite.actions import absolute
@@ -14,6 +18,7 @@ from envs.robosuite.processes import shared_simulation
 from envs.robosuite.scenes import TASK_NAMES
 
 needs_robosuite = pytest.mark.skipif(find_spec("robosuite") is None, reason="needs robosuite")
+gymnasium.register_envs(envs)
 RATES = {"lift": 0.95, "can": 0.90, "square": 0.70}
 
 
@@ -47,6 +52,33 @@ def test_a_seed_determines_an_episode_to_the_bit(episodes):
     np.testing.assert_array_equal(again.deltas, first.deltas)
     other = robosuite_scripted.demonstrate("lift", 1)
     assert other.deltas.shape != first.deltas.shape or (other.deltas != first.deltas).any()
+
+
+@needs_robosuite
+def test_pictures_of_demonstrations_are_those_of_the_environment_and_drawn_once(
+    episodes, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
+    episode = episodes["lift", 0]
+    parts = ("states", "observations", "deltas", "actions")
+    begun = replace(episode, **{part: getattr(episode, part)[[0, 20]] for part in parts})
+    two_steps = robosuite_scripted.assemble("lift", [begun])
+    env = gymnasium.make("dpbench/Lift-v1", obs_type="pixels")
+    try:
+        seen = pictures(two_steps, "lift")
+        shown = [env.reset(options={"state": state})[0] for state in two_steps.states]
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    env.close()
+    for name in ("agentview", "wrist"):
+        assert seen[name].shape == (2, 84, 84, 3)
+        np.testing.assert_array_equal(seen[name], [picture[name] for picture in shown])
+        assert (seen[name][0] != seen[name][1]).any()
+    spread = draw(np.tile(two_steps.states, (26, 1)), "lift", processes=1)  # more than one chunk
+    np.testing.assert_array_equal(spread["wrist"][50:], seen["wrist"])
+    monkeypatch.setattr(robosuite_pictures, "draw", None)  # nothing can be drawn
+    again = pictures(two_steps, "lift")
+    np.testing.assert_array_equal(again["agentview"], seen["agentview"])
 
 
 @needs_robosuite
