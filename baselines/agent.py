@@ -31,7 +31,7 @@ from baselines.noise import Generators
 from baselines.normalizer import Normalizer
 
 Obs = dict[str, Tensor]
-"""Observations by name: `state` (..., Do) float, `pixels` (..., H, W, 3) uint8."""
+"""Observations by name: `state` (..., Do) float; others are images, (..., H, W, 3) uint8."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,22 @@ class Spec:
                 f"pred_horizon {self.pred_horizon} is shorter than obs_horizon {self.obs_horizon}: "
                 "a prediction must reach the current step"
             )
-        if not self.obs_shapes or set(self.obs_shapes) - {"state", "pixels"}:
-            raise ValueError(f"obs_shapes has {sorted(self.obs_shapes)}; allowed: state, pixels")
+        wrong = [name for name, shape in self.images.items() if len(shape) != 3 or shape[2] != 3]
+        if wrong or not self.obs_shapes:
+            raise ValueError(
+                f"obs_shapes is {dict(self.obs_shapes)}; allowed: state, and images of shape "
+                "(height, width, 3) under other names"
+            )
 
     @property
     def chunk(self) -> int:
         """Actions of a prediction from the current step on, Tp - To + 1."""
         return self.pred_horizon - self.obs_horizon + 1
+
+    @property
+    def images(self) -> dict[str, tuple[int, ...]]:
+        """Shape of an image (H, W, 3) by camera; empty where there is nothing but `state`."""
+        return {name: shape for name, shape in self.obs_shapes.items() if name != "state"}
 
     @property
     def state_dim(self) -> int:

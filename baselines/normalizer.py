@@ -26,7 +26,7 @@ MIN_SPREAD = 1e-4
 class Normalizer(nn.Module):
     """Scales named quantities (`state`, `action`) elementwise along their last dimension.
 
-    `pixels` need no statistics: image encoders scale 0..255 themselves.
+    Images need no statistics: image encoders scale 0..255 themselves.
 
     Args:
         kinds: The scaling of each quantity.

@@ -28,7 +28,9 @@ from envs.demos.sources import Source, load_pusht
 from envs.linear_system import SYSTEMS, SystemName
 from envs.robosuite import scenes
 from envs.robosuite.actions import ACTION_DIM
-from envs.robosuite.scenes import SCENES, TaskName
+from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE
+from envs.robosuite.observations import OBS_TYPES, robot_part
+from envs.robosuite.scenes import ROBOT_DIM, SCENES, TaskName
 from envs.robosuite.simulation import MAX_DELTA
 
 gymnasium.register_envs(envs)
@@ -197,21 +199,27 @@ def _linear_system(name: SystemName) -> LinearSystemTask:
 LINEAR_SYSTEMS = tuple(_linear_system(name) for name in SYSTEMS)
 
 
+def _robosuite_shapes(state_dim: int, obs_type: str) -> dict[str, tuple[int, ...]]:
+    if obs_type == "pixels":
+        image = (IMAGE_SIZE, IMAGE_SIZE, 3)
+        return {**dict.fromkeys(CAMERAS, image), "state": (ROBOT_DIM,)}
+    return {"state": (state_dim,)}
+
+
 def _robosuite(name: TaskName) -> Task:
     scene = SCENES[name]
-    gripper = scene.slices["robot0_eef_pos"]
     return Task(
         name=name,
         env_id=f"dpbench/{name.capitalize()}-v1",
-        obs_types=("state",),
+        obs_types=OBS_TYPES,
         max_steps=scenes.MAX_EPISODE_STEPS,
         action_dim=ACTION_DIM,
         action_scaling={"position": "min-max", "velocity": "min-max"},
-        obs_shapes=lambda _: {"state": (scene.state_dim,)},
+        obs_shapes=partial(_robosuite_shapes, scene.state_dim),
         load=partial(load_robosuite, name),
         reference=None,
         motion=Motion(
-            lambda states, _: states[..., gripper],
+            lambda states, _: robot_part(states)[..., :3],
             _robosuite_path,
             scenes.CONTROL_HZ,
             still=0.003,

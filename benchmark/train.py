@@ -60,7 +60,7 @@ class TrainingData:
             cell.pred_horizon,
         )
         tensors = {"action": torch.as_tensor(actions, dtype=torch.float32)} | {
-            name: torch.as_tensor(array if name == "pixels" else array.astype("float32"))
+            name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))
             for name, array in demos.observations.items()
         }
         normalizer = Normalizer.fit(tensors, {"state": "min-max", "action": cell.action_scaling})

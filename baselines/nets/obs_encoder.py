@@ -13,8 +13,9 @@ from baselines.normalizer import Normalizer
 class ObsEncoder(nn.Module):
     """Encodes windows of observations, (B, To, ...) to (B, To * step_size).
 
-    Each step gives its normalised `state`, and the features of its `pixels` where there are any;
-    without pixels there is nothing to learn and the encoder has no parameters.
+    Each step gives its normalised `state` and the features of its images. Every camera has an image
+    encoder of its own (DP, "Visual Encoder"); without cameras there is nothing to learn and no
+    parameter.
 
     Args:
         spec: Shapes and horizons.
@@ -22,10 +23,11 @@ class ObsEncoder(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        pixels = spec.obs_shapes.get("pixels")
-        self.image = ImageEncoder(pixels) if pixels is not None else None
-        self.step_size = spec.state_dim + (FEATURES if pixels is not None else 0)
-        """Length of an encoded step, F = Do + 64 with pixels."""
+        self.images = nn.ModuleDict(
+            {camera: ImageEncoder(shape) for camera, shape in spec.images.items()}
+        )
+        self.step_size = spec.state_dim + FEATURES * len(self.images)
+        """Length of an encoded step, F = Do + 64 for each camera."""
         self.size = spec.obs_horizon * self.step_size
         """Length of an encoded window, To * F."""
 
@@ -41,7 +43,7 @@ class ObsEncoder(nn.Module):
         """Encode every step of the windows.
 
         Args:
-            obs: Windows in environment units; `state` (B, To, Do), `pixels` (B, To, H, W, 3).
+            obs: Windows in environment units; `state` (B, To, Do), images (B, To, H, W, 3).
             normalizer: Scales `state`.
             generator: Draws a crop for each image, in training; None crops centrally.
 
@@ -51,8 +53,7 @@ class ObsEncoder(nn.Module):
         parts = []
         if "state" in obs:
             parts.append(normalizer.normalize("state", obs["state"]))
-        if self.image is not None:
-            pixels = obs["pixels"]
-            features = self.image(pixels.flatten(0, 1), generator)  # (B * To, 64)
-            parts.append(features.unflatten(0, pixels.shape[:2]))
+        for camera, encoder in self.images.items():
+            features = encoder(obs[camera].flatten(0, 1), generator)  # (B * To, 64)
+            parts.append(features.unflatten(0, obs[camera].shape[:2]))
         return torch.cat(parts, dim=-1)

@@ -102,8 +102,8 @@ def test_a_window_that_does_not_fit_is_refused_before_anything_is_computed(
         ({"obs_horizon": 0}, "obs_horizon must be at least 1, not 0"),
         ({"pred_horizon": 0}, "pred_horizon must be at least 1, not 0"),
         ({"obs_horizon": 5, "pred_horizon": 4}, "pred_horizon 4 is shorter than obs_horizon 5"),
-        ({"obs_shapes": {}}, r"obs_shapes has \[\]; allowed: state, pixels"),
-        ({"obs_shapes": {"depth": (4, 4)}}, r"obs_shapes has \['depth'\]"),
+        ({"obs_shapes": {}}, r"obs_shapes is {}; allowed: state, and images"),
+        ({"obs_shapes": {"depth": (4, 4)}}, r"obs_shapes is {'depth': \(4, 4\)}"),
     ],
 )
 def test_a_wrong_shape_or_horizon_is_named(settings: dict[str, Any], message: str) -> None:
@@ -114,3 +114,9 @@ def test_a_wrong_shape_or_horizon_is_named(settings: dict[str, Any], message: st
 def test_the_length_of_a_state_is_that_of_one_observation() -> None:
     assert Spec({"state": (20,)}, 2).state_dim == 20
     assert Spec({"pixels": (96, 96, 3)}, 2).state_dim == 0
+
+
+def test_all_but_the_state_are_images_by_camera() -> None:
+    shapes = {"state": (9,), "agentview": (84, 84, 3), "wrist": (84, 84, 3)}
+    assert list(Spec(shapes, 2).images) == ["agentview", "wrist"]
+    assert Spec({"state": (9,)}, 2).images == {}

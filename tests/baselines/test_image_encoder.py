@@ -188,12 +188,25 @@ def test_pixel_windows_hold_state_and_features_of_each_step() -> None:
     obs = windows(batch=2)
     with torch.no_grad():
         encoded = encoder(obs, normalizer())
-        assert encoder.image is not None
-        second_step = encoder.image(obs["pixels"][:, 1])
+        second_step = encoder.images["pixels"](obs["pixels"][:, 1])
     assert encoded.shape == (2, encoder.size) == (2, 2 * (2 + 64))
     steps = encoded.unflatten(1, (2, 66))
     torch.testing.assert_close(steps[..., :2], obs["state"] / 256 - 1)
     torch.testing.assert_close(steps[:, 1, 2:], second_step, atol=1e-5, rtol=0)
+
+
+def test_every_camera_has_an_encoder_of_its_own() -> None:
+    spec = Spec({"agentview": (SIDE, SIDE, 3), "wrist": (SIDE, SIDE, 3)}, action_dim=2)
+    torch.manual_seed(0)
+    encoder = ObsEncoder(spec)
+    front, back = (images(2).unflatten(0, (1, 2)) // d for d in (1, 2))
+    with torch.no_grad():
+        both = encoder.steps({"agentview": front, "wrist": back}, normalizer())
+        same = encoder.steps({"agentview": front, "wrist": front}, normalizer())
+    assert both.shape == (1, 2, 128)
+    torch.testing.assert_close(both[..., :64], same[..., :64])
+    assert not torch.allclose(both[..., 64:], same[..., 64:])
+    assert not torch.allclose(same[..., :64], same[..., 64:])
 
 
 # ---- the agent that uses them ----

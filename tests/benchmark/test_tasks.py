@@ -43,8 +43,10 @@ def test_rows_of_robosuite_fit_their_environments(task):
     spec = gymnasium.spec(task.env_id)
     assert spec.kwargs == {"task": task.name}
     assert spec.max_episode_steps == task.max_steps
-    space = observation_space(task.name, task.obs_types[0])
-    assert task.obs_shapes(task.obs_types[0]) == {"state": space.shape}
+    state, pixels = (observation_space(task.name, obs_type) for obs_type in ("state", "pixels"))
+    assert task.obs_types == ("state", "pixels")
+    assert task.obs_shapes("state") == {"state": state.shape}
+    assert task.obs_shapes("pixels") == {name: space.shape for name, space in pixels.items()}
     for control, dim in task.action_dim.items():
         assert action_space(control).shape == (dim,)
     assert task.action_dim == ACTION_DIM
