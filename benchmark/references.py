@@ -6,6 +6,7 @@ No training stands behind them: each is played once and kept in the store.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.config import Cell, EvalConfig
+from benchmark.progress import progress_bar
 from benchmark.rollout import Frame, HoldStill, rollout
 from benchmark.seeding import episode_seeds
 from benchmark.store import describe, write_parquet
@@ -76,29 +78,32 @@ def demonstrator(name: str, demos: Demonstrations) -> pd.DataFrame:
     """
     task = get_task(name)
     replay = Replay(demos)
-    env = task.make_vec(demos.num_episodes, task.obs_types[0], "position")
-    try:
+    steps, count = replay.pred_horizon, demos.num_episodes
+    with (
+        closing(task.make_vec(count, task.obs_types[0], "position")) as env,
+        progress_bar(steps, "demonstrations, replayed", "step") as bar,
+    ):
         return rollout(
             replay,
             env,
-            range(demos.num_episodes),
-            EvalConfig(replay.pred_horizon, episodes=demos.num_episodes),
+            range(count),
+            EvalConfig(steps, episodes=count),
+            bar.update,
             options={"state": demos.states[demos.starts]},
             max_lengths=demos.lengths,
         )
-    finally:
-        env.close()
 
 
 def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
     """A policy that never moves, on the episodes of `config`, a row an episode."""
     task = get_task(name)
+    still = HoldStill(task.action_dim["velocity"])
     seeds = episode_seeds(config.split, config.episodes)
-    env = task.make_vec(len(seeds), task.obs_types[0], "velocity")
-    try:
-        return rollout(HoldStill(task.action_dim["velocity"]), env, seeds, config)
-    finally:
-        env.close()
+    with (
+        closing(task.make_vec(len(seeds), task.obs_types[0], "velocity")) as env,
+        progress_bar(task.max_steps, "holding still", "step") as bar,
+    ):
+        return rollout(still, env, seeds, config, bar.update)
 
 
 def _once(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:

@@ -146,34 +146,38 @@ def sweep(
             raise UsageError("none of these cells is done yet; make bench runs them")
     device = best_device()
     workers = config.workers or default_workers(device)
-    frames = references(cells[0], demos, config.evaluation(cells[0]), store)
     say(
         f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
         f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
     )
+    frame = references(cells[0], demos, config.evaluation(cells[0]), store)
+    frames = [*frame]
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     # What is done already comes first, so that the table begins with it.
     ended = [(cell, "") for cell in cells if cell not in todo]
     alone = min(workers, len(todo)) <= 1
     load = (lambda: demos) if alone else partial(load_demonstrations, config)
     jobs = [Job(cell, (config.evaluation(cell),), load) for cell in todo]
-    histories, failures = [], []
+    failures = []
     for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
         if cause:
             failures.append((cell, cause))
             say(f"\n[{number}/{len(cells)}] {cell.id}\n  failed: {cause}")
             continue
-        run = Run(cell, store)
-        frames.append(run.episodes(config.evaluation(cell)))
-        histories.append(run.history())
+        frames.append(Run(cell, store).episodes(config.evaluation(cell)))
         table = present(results_table(pd.concat(frames, ignore_index=True)))
         if number < len(cells):
             table = replace(table, notes=())  # once, below the last one
         say(f"\n[{number}/{len(cells)}] {cell.id}\n{table.text()}")
-    if histories:
+    failed = {cell.id for cell, _ in failures}
+    # In the order of the plan, not in that of ending: a page that is made again is the same page.
+    runs = [Run(cell, store) for cell in cells if cell.id not in failed]
+    if runs:
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
-        episodes = pd.concat(frames, ignore_index=True)
-        page = write_report(episodes, pd.concat(histories), out, commands, machine(device))
+        played = [run.episodes(config.evaluation(run.cell)) for run in runs]
+        episodes = pd.concat([*frame, *played], ignore_index=True)
+        histories = pd.concat([run.history() for run in runs])
+        page = write_report(episodes, histories, out, commands, machine(device))
         print(f"\nReport: {page}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")

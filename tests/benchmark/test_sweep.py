@@ -14,7 +14,8 @@ import pytest
 import benchmark.sweep
 from benchmark.config import Cell
 from benchmark.errors import UsageError
-from benchmark.rollout import AgentPolicy
+from benchmark.references import Replay
+from benchmark.rollout import AgentPolicy, HoldStill
 from benchmark.store import Run
 from benchmark.sweep import SweepConfig, prepare, show_plan, sweep
 from benchmark.train import Trainer
@@ -69,13 +70,14 @@ def _three_demonstrations(three_demonstrations: Demonstrations) -> None:
 
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever trains a policy or asks one for actions fails."""
+    """Whoever trains a policy, or asks one or a reference for actions, fails."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(Trainer, "step", refuse)
-    monkeypatch.setattr(AgentPolicy, "predict", refuse)
+    for player in (AgentPolicy, Replay, HoldStill):
+        monkeypatch.setattr(player, "predict", refuse)
 
 
 @pytest.fixture
