@@ -23,7 +23,7 @@ from benchmark.search import search
 from benchmark.store import default_store
 from benchmark.studies import STUDIES
 from benchmark.studies.runner import find_studies, run_studies
-from benchmark.studies.runner import show_plan as show_study
+from benchmark.studies.runner import show_plan as show_studies
 from benchmark.studies.study import StudyConfig
 from benchmark.sweep import SweepConfig, show_plan, sweep
 from benchmark.tasks import tasks
@@ -149,8 +149,7 @@ def study_command(
         return 0
     studies = find_studies(STUDIES, name)
     if dry_run:
-        for study in studies:
-            show_study(study, config, default_store())
+        show_studies(studies, config, default_store())
         return 0
     return 0 if run_studies(studies, config, default_store(), _command()) else 1
 

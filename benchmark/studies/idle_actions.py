@@ -47,7 +47,7 @@ class IdleActions(Study):
     def jobs(self, config: StudyConfig) -> list[Job]:
         """Every method trained on demonstrations with more and more pauses."""
         if get_task(config.task).with_pauses is None:
-            raise UsageError(f"idle-actions: {config.task} has no way to pause its demonstrations")
+            raise UsageError(f"{config.task} has no way to pause its demonstrations")
         return merged(
             job
             for rate in (SMOKE_RATES if config.is_smoke else RATES)

@@ -26,13 +26,18 @@ class StudyError(Exception):
 
 
 def run_studies(studies: Sequence[Study], config: StudyConfig, store: Path, command: str) -> bool:
-    """Run some studies one after the other; one that fails is named and the others go on.
+    """Run some studies one after the other.
+
+    One that fails, or cannot be run on the task that was asked for, is named and the others go on.
 
     Returns:
-        Whether all succeeded.
+        Whether none failed.
+
+    Raises:
+        UsageError: If none can be run on what was asked for.
     """
     verdicts: dict[str, Sequence[Verdict]] = {}
-    failures = []
+    failures, unfit = [], []
     for study in studies:
         try:
             verdicts[study.name] = run_study(study, config, store, command).verdicts
@@ -40,16 +45,16 @@ def run_studies(studies: Sequence[Study], config: StudyConfig, store: Path, comm
             failures.append(f"{study.name} failed:\n{failure}")
             say(failures[-1])
         except UsageError as error:
-            if len(studies) == 1:
-                raise
-            failures.append(f"{study.name} cannot be run: {error}")
-            say(failures[-1])
+            unfit.append(_unfit(study, error, studies))
+            say(f"\n{unfit[-1]}")
+    if len(unfit) == len(studies):
+        raise UsageError("no study can be run on this")
     if len(studies) > 1 and verdicts:
         table = verdict_table(verdicts)
         table.write(verdict_data(verdicts), _root(config, store), f"verdicts-{config.label}")
         say(f"\n{table.text()}")
-    if len(studies) > 1 and failures:
-        say("\n".join(failures))
+    if len(studies) > 1 and (failures or unfit):
+        say("\n".join([*unfit, *failures]))
     return not failures
 
 
@@ -87,17 +92,32 @@ def _root(config: StudyConfig, store: Path) -> Path:
     return config.out or store / "reports" / "studies"
 
 
-def show_plan(study: Study, config: StudyConfig, store: Path) -> None:
-    """Print the cells of a study and which of them are done."""
-    with usage_errors():
-        jobs = merged(study.jobs(config))
-    print(
-        f"{study.name}: {cost_text(jobs, store, config.workers or default_workers(best_device()))}"
-    )
-    for job in jobs:
-        trained = Run(job.cell, store).is_trained
-        state = "done" if is_done(job, store) else "trained" if trained else "to do"
-        print(f"  {state:8} {job.cell.id}  evaluations: {len(job.evaluations)}")
+def show_plan(studies: Sequence[Study], config: StudyConfig, store: Path) -> None:
+    """Print the cells of some studies, and which of them are done.
+
+    Raises:
+        UsageError: If a study that was asked for alone cannot be run.
+    """
+    workers = config.workers or default_workers(best_device())
+    for study in studies:
+        try:
+            with usage_errors():
+                jobs = merged(study.jobs(config))
+        except UsageError as error:
+            print(_unfit(study, error, studies))
+            continue
+        print(f"{study.name}: {cost_text(jobs, store, workers)}")
+        for job in jobs:
+            trained = Run(job.cell, store).is_trained
+            state = "done" if is_done(job, store) else "trained" if trained else "to do"
+            print(f"  {state:8} {job.cell.id}  evaluations: {len(job.evaluations)}")
+
+
+def _unfit(study: Study, error: UsageError, studies: Sequence[Study]) -> str:
+    """Say why one of several studies is left out; where it is the only one, that is an error."""
+    if len(studies) == 1:
+        raise error
+    return f"{study.name} cannot be run: {error}"
 
 
 def write_findings(

@@ -24,7 +24,7 @@ from benchmark.store import Run
 from benchmark.studies import STUDIES
 from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, summarise
 from benchmark.studies.cost import cost_text
-from benchmark.studies.runner import find_studies, run_studies
+from benchmark.studies.runner import find_studies, run_studies, show_plan
 from benchmark.studies.study import (
     Drawing,
     Findings,
@@ -122,6 +122,40 @@ def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothin
     monkeypatch.setattr("benchmark.run.rollout", refuse)
     run(study, config, store)
     assert pd.read_csv(folder / "verdicts.csv").equals(verdicts)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_of_several_studies_those_that_suit_the_task_run_and_the_others_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("multimodality", "idle-actions", "inference-steps")
+    several = [study for name in names for study in find_studies(STUDIES, name)]
+    config = StudyConfig(
+        task="linear-system-stable",
+        preset="smoke",
+        methods=("diffusion-unet",),
+        episodes=1,
+        workers=1,
+    )
+    show_plan(several, config, tmp_path)
+    planned = capsys.readouterr().out
+    assert run_studies(several, config, tmp_path, COMMAND)
+    ran = capsys.readouterr().out
+    for printed in (planned, ran):
+        assert "multimodality cannot be run: task 'linear-system-stable'" in printed
+        assert "idle-actions cannot be run: linear-system-stable has no way to pause" in printed
+    assert "inference-steps: 1 cells, 1 of them to train" in planned
+    page = "inference-steps-linear-system-stable-scripted-smoke/README.md"
+    assert page in ran
+    assert (tmp_path / "reports" / "studies" / page).is_file()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_studies_of_which_none_suits_the_task_are_wrong_usage(tmp_path: Path, number: int) -> None:
+    unfit = [find_studies(STUDIES, name)[0] for name in ("multimodality", "idle-actions")]
+    config = StudyConfig(task="linear-system-stable", preset="smoke")
+    with pytest.raises(UsageError, match=["state of this study", "no study can be"][number - 1]):
+        run_studies(unfit[:number], config, tmp_path, COMMAND)
 
 
 def test_there_are_twelve_studies_of_different_names_and_each_says_its_claim_and_source() -> None:
