@@ -10,9 +10,14 @@ from envs.demos.demonstrations import Demonstrations, Metadata
 
 
 def cache_dir() -> Path:
-    """The folder of cached demonstrations: $DPBENCH_CACHE, or dpbench in the user's cache."""
+    """The folder of cached demonstrations: $DPBENCH_CACHE, or dpbench in the user's cache.
+
+    That one is $XDG_CACHE_HOME where it is set, else ~/.cache.
+    """
     given = os.environ.get("DPBENCH_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "dpbench"
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dpbench"
 
 
 def cache_path(metadata: Metadata, num_episodes: int) -> Path:

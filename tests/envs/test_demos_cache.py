@@ -101,5 +101,8 @@ def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(
 ):
     assert cache.cache_dir() == folder
     monkeypatch.delenv("DPBENCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "given"))
+    assert cache.cache_dir() == tmp_path / "given" / "dpbench"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.cache_dir() == tmp_path / ".cache" / "dpbench"
