@@ -228,5 +228,19 @@ def _parse(text: str) -> Any:
 
 
 def _hash(config: Any, *more: int) -> str:
-    text = "".join([json.dumps(dataclasses.asdict(config), sort_keys=True), *map(str, more)])
+    text = "".join([json.dumps(_hashed(config), sort_keys=True), *map(str, more)])
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def _hashed(config: Any) -> dict[str, Any]:
+    """The settings that make an id.
+
+    A field with the metadata `later` was added when there were runs already: at its default it is
+    left out, so that they keep their ids.
+    """
+    return {
+        field.name: _hashed(value) if dataclasses.is_dataclass(value) else value
+        for field in dataclasses.fields(config)
+        for value in [getattr(config, field.name)]
+        if not (field.metadata.get("later") and value == field.default)
+    }

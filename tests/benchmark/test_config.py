@@ -63,6 +63,21 @@ def test_a_change_of_any_setting_gives_another_id() -> None:
     assert len(ids) == len(cells) + 1
 
 
+def test_a_setting_that_came_later_leaves_the_ids_of_runs_before_it_alone() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Before:
+        width: int = 8
+
+    @dataclasses.dataclass(frozen=True)
+    class After(Before):
+        share: float = dataclasses.field(default=0.0, metadata={"later": True})
+
+    before, after, changed = (
+        dataclasses.replace(CELL, agent=agent).id for agent in (Before(), After(), After(share=0.5))
+    )
+    assert before == after != changed
+
+
 def test_a_change_of_any_evaluation_setting_gives_another_id() -> None:
     configs = [EvalConfig(), *(config for _, config in variations(EvalConfig()))]
     assert len({config.id for config in configs}) == len(configs) == 7
