@@ -21,13 +21,16 @@ Differences:
     - With `near_share` some negatives lie about the demonstrated chunk, at all scales, instead of
       anywhere. Uniform ones alone seldom come near it, so that with few of them, or in more than
       two dimensions, the energy stays blunt.
+    - With `known_share` some negatives, and some of the candidates that a search starts from, are
+      chunks demonstrated anywhere in the data. Uniform ones miss the few poses of a robot that
+      occur by so far, in ten dimensions, that no search finds its way.
     - Langevin dynamics are run once, without the second run at the smallest step.
     - Averaged weights are evaluated, as of every method here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -42,6 +45,8 @@ from baselines.normalizer import Normalizer
 
 Search = Literal["derivative-free", "langevin"]
 Choice = Literal["drawn", "lowest"]
+KNOWN = 4096
+"""Demonstrated chunks that are kept, where `known_share` asks for some."""
 LIMIT = 1.0  # of every normalised action; negatives and candidates fill the box
 
 
@@ -66,6 +71,9 @@ class IbcConfig:
     """Share of the negatives that lie about the demonstrated chunk instead of anywhere."""
     near_noise: tuple[float, float] = (0.01, 0.5)
     """Least and largest standard deviation of those, in normalised units; log-uniform."""
+    known_share: float = field(default=0.0, metadata={"later": True})
+    """Share of the negatives, and of the candidates, that were demonstrated somewhere instead of
+    anything."""
     search: Search = "derivative-free"
     """How the minimum of the energy is found; with langevin the negatives are found so too."""
     candidates: int = 1024
@@ -105,8 +113,14 @@ class IbcConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
-        if not 0 <= self.near_share <= 1:
-            raise ValueError(f"near_share is {self.near_share}; allowed: 0 to 1")
+        for name in ("near_share", "known_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 to 1")
+        if self.near_share + self.known_share > 1:
+            raise ValueError(
+                f"near_share {self.near_share} and known_share {self.known_share} are more than "
+                "all of the negatives"
+            )
         low, high = self.near_noise
         if not 0 < low <= high:
             raise ValueError(f"near_noise is {self.near_noise}; allowed: 0 < least <= largest")
@@ -153,6 +167,7 @@ class Ibc(Agent):
 
     Config = IbcConfig
     between: Tensor
+    known: Tensor
 
     def __init__(self, config: IbcConfig, spec: Spec, normalizer: Normalizer) -> None:
         super().__init__(config, spec, normalizer)
@@ -161,15 +176,21 @@ class Ibc(Agent):
         self.register_buffer("between", _interpolation(knots, spec.chunk), persistent=False)
         self.size = knots * spec.action_dim
         self.energy = Energy(self.encoder.size, self.size, config)
+        if config.known_share:
+            self.register_buffer("known", torch.zeros(KNOWN, self.size))
         self._rounds = config.iterations
+
+    def fit(self, actions: Tensor, generator: torch.Generator) -> None:
+        """Keep some of the demonstrated chunks, (W, Tp, Da); see `IbcConfig.known_share`."""
+        if self.config.known_share:
+            drawn = torch.randint(len(actions), (KNOWN,), generator=generator)
+            self.known.copy_(self._knots(actions[drawn.to(actions.device)]))
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """InfoNCE of a batch (IBC Eq. 2), plus the gradient penalty with Langevin negatives."""
         config: IbcConfig = self.config
         obs = self.energy.obs_in(self.encoder(batch.obs, self.normalizer, generator))
-        chunk = self.current_and_later(self.normalizer.normalize("action", batch.actions))
-        knots = self.between.argmax(0)  # where in the chunk each knot lies
-        demonstrated = chunk[:, knots].flatten(1)  # (B, knots * Da)
+        demonstrated = self._knots(batch.actions)
         negatives = self._negatives(demonstrated, generator)
         if config.search == "langevin":
             negatives = self._langevin(obs.detach(), negatives, config.train_iterations, generator)
@@ -189,7 +210,7 @@ class Ibc(Agent):
         encoded = encoded.repeat_interleave(num_samples, 0)
         # Noise comes a window at a time; the samples of a window are rows of their own from here.
         shape = (batch, num_samples, self.config.candidates, self.size)
-        start = LIMIT * (2 * rand(shape, generator, encoded.device) - 1)
+        start = self._anything(shape, generator)
         if self.config.search == "langevin":
             found = self._langevin(encoded, start.flatten(0, 1), self._rounds, generator, batch)
         else:
@@ -204,10 +225,25 @@ class Ibc(Agent):
         knots = knots.reshape(batch, num_samples, -1, self.spec.action_dim)
         return self.as_prediction(self.normalizer.denormalize("action", self.between @ knots))
 
+    def _knots(self, actions: Tensor) -> Tensor:
+        """Actions of windows (B, Tp, Da) as normalised chunks that are judged, (B, knots * Da)."""
+        chunk = self.current_and_later(self.normalizer.normalize("action", actions))
+        return chunk[:, self.between.argmax(0)].flatten(1)  # where in the chunk each knot lies
+
+    def _anything(self, shape: tuple[int, ...], generator: Generators) -> Tensor:
+        """Uniform chunks, (B, ..., N, knots * Da), the last of them demonstrated ones."""
+        drawn = LIMIT * (2 * rand(shape, generator, self.between.device) - 1)
+        known = round(self.config.known_share * shape[-2])
+        if known:
+            place = rand((*shape[:-2], known), generator, drawn.device)
+            place = (KNOWN * place).long().clamp(max=KNOWN - 1)  # the product may round up
+            drawn[..., -known:, :] = self.known[place]
+        return drawn
+
     def _negatives(self, demonstrated: Tensor, generator: torch.Generator) -> Tensor:
         """Chunks to tell from the demonstrated (B, knots * Da): (B, negatives, knots * Da)."""
         shape = (len(demonstrated), self.config.negatives, self.size)
-        negatives = LIMIT * (2 * rand(shape, generator, demonstrated.device) - 1)
+        negatives = self._anything(shape, generator)
         near = round(self.config.near_share * self.config.negatives)
         if near:
             shape = (len(demonstrated), near, self.size)

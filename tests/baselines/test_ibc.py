@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.agent import Agent, Batch, Obs
+from baselines.agent import Agent, Batch, Obs, load_agent, save_agent
 from baselines.ibc import Energy, Ibc, IbcConfig
 
 MakeTiny = Callable[..., Agent]
@@ -132,7 +134,74 @@ def test_the_loss_is_the_surprise_of_the_demonstration_among_uniform_negatives(
     assert agent.loss(batch, stream(5)).item() == pytest.approx(-np.log(share).mean(), rel=1e-5)
 
 
+def test_known_negatives_were_demonstrated_and_the_others_lie_near_or_anywhere(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_ibc(near_share=0.25, near_noise=(1e-3, 1e-3), known_share=0.5)
+    windows = torch.rand((30, 4, 2), generator=stream(1)) * 300
+    agent.fit(windows, stream(0))
+    demonstrated = agent.normalizer.normalize("action", windows)[:, 1:].flatten(1)
+    batch, judged = batch_of(3), []
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        judged.append(actions)
+        return actions.sum(-1)
+
+    judged_by(agent, judge, monkeypatch)
+    agent.loss(batch, stream(0))
+    own, negatives = judged[0][:, :1], judged[0][:, 1:]
+    to_known = torch.cdist(negatives.flatten(0, 1), demonstrated).amin(1).reshape(3, 16)
+    assert (to_known[:, 8:] < 2e-3).all()  # cdist rounds
+    assert (to_known[:, :8] > 0.05).all()
+    assert len({tuple(row) for row in negatives[:, 8:].flatten(0, 1).tolist()}) > 10
+    near = (negatives - own).norm(dim=-1) < 0.01
+    assert near[:, :4].all()
+    assert not near[:, 4:].any()
+
+
+def test_a_loaded_policy_searches_among_the_chunks_that_it_knew(
+    make_ibc: Callable[..., Ibc], tmp_path: Path
+) -> None:
+    agent = make_ibc(known_share=1.0)
+    save_agent(agent, tmp_path)
+    loaded = load_agent(tmp_path)
+    assert isinstance(loaded, Ibc)
+    assert torch.equal(loaded.known, agent.known)
+    assert agent.known.std() > 0.3
+    found, again = (each.act(states(3), stream(0)) for each in (agent, loaded))
+    assert torch.equal(found, again)
+
+
+def test_too_large_shares_of_negatives_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"known_share is 1\.5; allowed: 0 to 1"):
+        IbcConfig(known_share=1.5)
+    with pytest.raises(ValueError, match=r"near_share 0\.6 and known_share 0\.5 are more than all"):
+        IbcConfig(near_share=0.6, known_share=0.5)
+
+
 # ---- derivative-free search ----
+
+
+def test_in_twelve_dimensions_a_search_finds_what_it_starts_near_and_not_from_anywhere(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a robot, whose poses fill little of the box; the minimum is none of the known ones."""
+    errors = {}
+    for share in (0.0, 0.5):
+        agent = make_tiny("ibc", replace(TINY, known_share=share, noise=0.1), pred_horizon=7)
+        assert isinstance(agent, Ibc)
+        line = torch.linspace(0, 300, 101)[:, None, None].expand(-1, 7, 2)
+        agent.fit(line, stream(0))
+        minimum = agent.normalizer.normalize("action", torch.full((1, 6, 2), 151.0)).flatten(1)
+        judge = partial(_squared_distance, minimum=minimum)
+        judged_by(agent, judge, monkeypatch)
+        found = chunks_of(agent, agent.act(states(5), stream(0)))
+        errors[share] = (found[:, 0] - minimum).square().mean().sqrt().item()
+    assert errors[0.5] < 0.05 < 0.15 < errors[0.0], errors
+
+
+def _squared_distance(_: Tensor, actions: Tensor, minimum: Tensor) -> Tensor:
+    return 1e3 * (actions - minimum).square().sum(-1)
 
 
 def test_the_derivative_free_search_finds_the_minimum_to_within_its_last_noise(
