@@ -22,8 +22,8 @@ Differences:
       anywhere. Uniform ones alone seldom come near it, so that with few of them, or in more than
       two dimensions, the energy stays blunt.
     - With `known_share` some negatives, and some of the candidates that a search starts from, are
-      chunks demonstrated anywhere in the data. Uniform ones miss the few poses of a robot that
-      occur by so far, in ten dimensions, that no search finds its way.
+      chunks demonstrated anywhere in the data. In ten dimensions uniform ones lie so far from the
+      few poses that a robot takes that no search finds its way from there.
     - Langevin dynamics are run once, without the second run at the smallest step.
     - Averaged weights are evaluated, as of every method here.
 """

@@ -46,6 +46,7 @@ class Settings:
 
 
 WIDE = 4
+"""Numbers of an action from which on `Settings.wide_agent` is taken: an arm has seven or ten."""
 _SMOKE_TRAIN = TrainConfig(
     updates=300,
     batch_size=64,
