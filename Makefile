@@ -15,7 +15,8 @@ STUDY_FLAGS := --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
 	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path $(DATA_PATH)) \
 	$(if $(OUT),--out $(OUT)) $(if $(WORKERS),--workers $(WORKERS))
-BENCH_FLAGS := $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL)))
+BENCH_FLAGS := $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
+	$(if $(BESIDE),--beside $(call spaced,$(BESIDE)))
 
 # What a task needs beside the rest, a stamp each.
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
@@ -27,7 +28,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER WORKERS=N STUDY=all|action-horizon|..."
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER BESIDE=REPORT WORKERS=N STUDY=all|action-horizon|..."
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

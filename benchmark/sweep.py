@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from benchmark.config import Cell, EvalConfig, override
+from benchmark.earlier import Record, beside, read_report
 from benchmark.errors import UsageError, usage_errors
 from benchmark.presets import EPISODES, PRESETS, make_cell, settings
 from benchmark.progress import say
@@ -65,6 +66,8 @@ class SweepConfig:
     workers: int | None = None
     """Policies trained side by side, each on its share of the cores; None takes one a core, or one
     in all where a GPU does the work."""
+    beside: tuple[Path, ...] = ()
+    """Folders of earlier reports whose policies stand in this one too, without being trained."""
     out: Path | None = None
     """Folder of the report; None takes one in the run store."""
 
@@ -102,6 +105,8 @@ def prepare(config: SweepConfig) -> tuple[Demonstrations, list[Cell]]:
     with usage_errors():
         for method in config.methods:  # before demonstrations are generated
             settings(config.preset, method)
+        for folder in config.beside:
+            read_report(folder, config.task)
         demos = load_demonstrations(config)
         cells = plan(config, demos)
         for cell in cells:
@@ -177,7 +182,12 @@ def sweep(
         played = [run.episodes(config.evaluation(run.cell)) for run in runs]
         episodes = pd.concat([*frame, *played], ignore_index=True)
         histories = pd.concat([run.history() for run in runs])
-        page = write_report(episodes, histories, out, commands, machine(device))
+        record = Record(episodes, histories)
+        if config.beside:
+            record = beside(record, [read_report(path, config.task) for path in config.beside])
+            table = present(results_table(record.episodes))
+            say(f"\nBeside {', '.join(map(str, config.beside))}\n{table.text()}")
+        page = write_report(record.episodes, record.history, out, commands, machine(device))
         print(f"\nReport: {page}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")

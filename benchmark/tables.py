@@ -30,7 +30,7 @@ REFERENCES = {"demonstrator": "ceiling", "hold-still": "floor"}
 
 # Settings that belong to a method rather than to a table: they are shown only where one method was
 # run under several.
-_OWN_SETTINGS = ("action_horizon", "latency", "inference_steps")
+OWN_SETTINGS = ("action_horizon", "latency", "inference_steps")
 _HEADS = {
     "task": "task",
     "data": "data",
@@ -255,7 +255,7 @@ def _against_best(
 
 def policy_name(row: Mapping[Hashable, object], shown: Sequence[str]) -> str:
     """Name a row of results in words, by its method and the settings that are shown."""
-    own = {name: f"{_HEADS[name]} " for name in _OWN_SETTINGS}  # a bare number says nothing
+    own = {name: f"{_HEADS[name]} " for name in OWN_SETTINGS}  # a bare number says nothing
     parts = (f"{own.get(name, '')}{row[name]}" for name in ("method", *shown))
     return ", ".join(parts)
 
@@ -263,10 +263,10 @@ def policy_name(row: Mapping[Hashable, object], shown: Sequence[str]) -> str:
 def settings_shown(results: pd.DataFrame) -> list[str]:
     """Name the settings that a reader needs to tell the rows apart, besides method and control."""
     methods = results[results["role"] == "method"]
-    shared = [name for name in _HEADS if name not in _OWN_SETTINGS]
+    shared = [name for name in _HEADS if name not in OWN_SETTINGS]
     shown = [name for name in shared if methods[name].nunique(dropna=False) > 1]
     groups = methods.groupby([*shared, "method", "control"], dropna=False)
-    return shown + [name for name in _OWN_SETTINGS if (groups[name].nunique() > 1).any()]
+    return shown + [name for name in OWN_SETTINGS if (groups[name].nunique() > 1).any()]
 
 
 def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:

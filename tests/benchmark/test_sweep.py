@@ -138,6 +138,27 @@ def test_a_report_needs_no_more_than_what_is_done(swept: Swept, tmp_path: Path) 
         run_sweep(CONFIG, tmp_path, only_done=True)
 
 
+@pytest.mark.usefixtures("no_work")
+def test_a_sweep_stands_beside_an_earlier_report_of_the_same_task(
+    swept: Swept, tmp_path: Path
+) -> None:
+    position, velocity = (
+        replace(CONFIG, control=(control,)) for control in ("position", "velocity")
+    )
+    run_sweep(replace(velocity, out=tmp_path / "earlier"), swept.store)
+    result = run_sweep(
+        replace(position, beside=(tmp_path / "earlier",), out=tmp_path / "page"), swept.store
+    )
+    assert f"Beside {tmp_path / 'earlier'}" in result.printed
+    written = pd.read_parquet(tmp_path / "page" / "episodes.parquet")
+    assert set(written["control"][written["method"] == "diffusion-unet"]) == {
+        "position",
+        "velocity",
+    }
+    with pytest.raises(UsageError, match="no report in"):
+        prepare(replace(position, beside=(tmp_path,)))
+
+
 @pytest.mark.usefixtures("no_report")
 def test_other_evaluation_settings_never_train_again(
     swept: Swept, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,94 @@
+"""Policies of earlier reports in the table of a sweep."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.earlier import Record, beside, read_report
+from benchmark.errors import UsageError
+from benchmark.report import write_report
+
+EpisodesMaker = Callable[..., pd.DataFrame]
+
+
+def record(*episodes: pd.DataFrame) -> Record:
+    """The episodes and one line of history for each policy."""
+    together = pd.concat(episodes, ignore_index=True)
+    history = together.groupby(["cell", "method", "control", "data", "train_seed"], as_index=False)
+    return Record(together, history.agg(loss=("score", "mean")).assign(update=1))
+
+
+def scores(found: Record) -> dict[str, float]:
+    """The mean score of every method."""
+    return found.episodes.groupby("method")["score"].mean().to_dict()
+
+
+def test_policies_of_earlier_reports_follow_those_of_the_sweep(
+    make_episodes: EpisodesMaker,
+) -> None:
+    own = record(make_episodes("diffusion-unet", [[1.0, 0.8]]))
+    first = record(make_episodes("bet", [[0.5, 0.5]]))
+    second = record(make_episodes("ibc", [[0.3, 0.5]]))
+    both = beside(own, [first, second])
+    assert scores(both) == pytest.approx({"diffusion-unet": 0.9, "bet": 0.5, "ibc": 0.4})
+    assert both.history["method"].tolist() == ["diffusion-unet", "bet", "ibc"]
+
+
+def test_a_policy_is_taken_from_the_first_that_has_it(make_episodes: EpisodesMaker) -> None:
+    own = record(make_episodes("bet", [[1.0]]))
+    first = record(
+        make_episodes("bet", [[0.2]], cell="other settings"), make_episodes("ibc", [[0.5]])
+    )
+    second = record(make_episodes("ibc", [[0.1]]))
+    assert scores(beside(own, [first, second])) == {"bet": 1.0, "ibc": 0.5}
+    assert beside(own, [first]).history["cell"].tolist() == ["bet-42", "ibc-42"]
+
+
+def test_other_seeds_controls_and_horizons_are_other_policies(make_episodes: EpisodesMaker) -> None:
+    own = record(make_episodes("bet", [[1.0]]))
+    earlier = [
+        record(make_episodes("bet", [[0.0]], train_seeds=[43])),
+        record(make_episodes("bet", [[0.0]], control="velocity")),
+        record(make_episodes("bet", [[0.0]], action_horizon=4)),
+    ]
+    assert scores(beside(own, earlier)) == {"bet": 0.25}
+
+
+def test_a_table_has_one_ceiling_and_one_floor(make_episodes: EpisodesMaker) -> None:
+    def framed(method: str, action_horizon: int) -> Record:
+        rows = {"train_seed": -1, "action_horizon": action_horizon}
+        return record(
+            make_episodes(method, [[0.5]]),
+            make_episodes("demonstrator", [[1.0]], **rows),
+            make_episodes("hold-still", [[0.1]], **rows),
+        )
+
+    both = beside(framed("bet", 8), [framed("ibc", 1)])
+    assert both.episodes["method"].value_counts().to_dict() == {
+        "bet": 1,
+        "ibc": 1,
+        "demonstrator": 1,
+        "hold-still": 1,
+    }
+
+
+def test_a_written_report_is_read_again(
+    pusht_episodes: pd.DataFrame, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    write_report(pusht_episodes, pusht_history, tmp_path, ["make bench"], {"torch": "2.13.0"})
+    found = read_report(tmp_path, "pusht")
+    pd.testing.assert_frame_equal(found.episodes, pusht_episodes.reset_index(drop=True))
+    assert found.history["loss"].to_numpy() == pytest.approx(pusht_history["loss"].to_numpy(), 1e-5)
+
+
+def test_a_folder_without_a_report_or_of_another_task_is_refused(
+    pusht_episodes: pd.DataFrame, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"no report in .*episodes.parquet is missing; allowed"):
+        read_report(tmp_path, "pusht")
+    pusht_episodes.to_parquet(tmp_path / "episodes.parquet")
+    assert read_report(tmp_path, "pusht").history.empty
+    with pytest.raises(UsageError, match=r"is a report of pusht; allowed: of lift"):
+        read_report(tmp_path, "lift")
