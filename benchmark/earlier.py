@@ -23,10 +23,12 @@ class Record:
     Attributes:
         episodes: A row an episode.
         history: A row a checkpoint of a training; empty where none is kept.
+        commands: What made the episodes; empty where it is not kept.
     """
 
     episodes: pd.DataFrame
     history: pd.DataFrame
+    commands: tuple[str, ...] = ()
 
 
 def read_report(folder: Path, task: str) -> Record:
@@ -44,8 +46,12 @@ def read_report(folder: Path, task: str) -> Record:
     episodes = pd.read_parquet(path)
     if others := set(episodes["task"]) - {task}:
         raise UsageError(f"{folder} is a report of {', '.join(sorted(others))}; allowed: of {task}")
-    history = folder / "training.csv"
-    return Record(episodes, pd.read_csv(history) if history.is_file() else pd.DataFrame())
+    history, commands = folder / "training.csv", folder / "commands.txt"
+    return Record(
+        episodes,
+        pd.read_csv(history) if history.is_file() else pd.DataFrame(),
+        tuple(commands.read_text().splitlines()) if commands.is_file() else (),
+    )
 
 
 def beside(own: Record, earlier: Sequence[Record]) -> Record:
@@ -53,14 +59,17 @@ def beside(own: Record, earlier: Sequence[Record]) -> Record:
 
     A policy is taken from the first that has it, the sweep before the reports.
     """
-    episodes, history = own.episodes, own.history
+    episodes, history, commands = own.episodes, own.history, own.commands
     for record in earlier:
         new = record.episodes[~_policies(record.episodes).isin(_policies(episodes))]
+        if new.empty:
+            continue
         episodes = pd.concat([episodes, new], ignore_index=True)
         if not record.history.empty:
             of_new = record.history["cell"].isin(new["cell"])
             history = pd.concat([history, record.history[of_new]], ignore_index=True)
-    return Record(episodes, history)
+        commands += tuple(command for command in record.commands if command not in commands)
+    return Record(episodes, history, commands)
 
 
 def _policies(episodes: pd.DataFrame) -> pd.MultiIndex:

@@ -103,6 +103,7 @@ def write_report(
     buffer = io.BytesIO()
     episodes.to_parquet(buffer, index=False)
     write_whole(out_dir / "episodes.parquet", buffer.getvalue())
+    write_whole(out_dir / "commands.txt", "".join(f"{command}\n" for command in commands))
     headline = headline_episodes(episodes)
     seeds = headline["seed"][headline["method"].map(REFERENCES) != "ceiling"]
     page = _template().render(

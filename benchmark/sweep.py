@@ -182,12 +182,12 @@ def sweep(
         played = [run.episodes(config.evaluation(run.cell)) for run in runs]
         episodes = pd.concat([*frame, *played], ignore_index=True)
         histories = pd.concat([run.history() for run in runs])
-        record = Record(episodes, histories)
+        record = Record(episodes, histories, tuple(commands))
         if config.beside:
             record = beside(record, [read_report(path, config.task) for path in config.beside])
             table = present(results_table(record.episodes))
             say(f"\nBeside {', '.join(map(str, config.beside))}\n{table.text()}")
-        page = write_report(record.episodes, record.history, out, commands, machine(device))
+        page = write_report(record.episodes, record.history, out, record.commands, machine(device))
         print(f"\nReport: {page}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")

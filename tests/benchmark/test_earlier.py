@@ -17,7 +17,8 @@ def record(*episodes: pd.DataFrame) -> Record:
     """The episodes and one line of history for each policy."""
     together = pd.concat(episodes, ignore_index=True)
     history = together.groupby(["cell", "method", "control", "data", "train_seed"], as_index=False)
-    return Record(together, history.agg(loss=("score", "mean")).assign(update=1))
+    command = f"sweep --methods {' '.join(dict.fromkeys(together['method']))}"
+    return Record(together, history.agg(loss=("score", "mean")).assign(update=1), (command,))
 
 
 def scores(found: Record) -> dict[str, float]:
@@ -34,6 +35,7 @@ def test_policies_of_earlier_reports_follow_those_of_the_sweep(
     both = beside(own, [first, second])
     assert scores(both) == pytest.approx({"diffusion-unet": 0.9, "bet": 0.5, "ibc": 0.4})
     assert both.history["method"].tolist() == ["diffusion-unet", "bet", "ibc"]
+    assert both.commands == tuple(f"sweep --methods {name}" for name in both.history["method"])
 
 
 def test_a_policy_is_taken_from_the_first_that_has_it(make_episodes: EpisodesMaker) -> None:
@@ -44,6 +46,7 @@ def test_a_policy_is_taken_from_the_first_that_has_it(make_episodes: EpisodesMak
     second = record(make_episodes("ibc", [[0.1]]))
     assert scores(beside(own, [first, second])) == {"bet": 1.0, "ibc": 0.5}
     assert beside(own, [first]).history["cell"].tolist() == ["bet-42", "ibc-42"]
+    assert beside(own, [own]) == own  # nothing is taken, no command of it named twice
 
 
 def test_other_seeds_controls_and_horizons_are_other_policies(make_episodes: EpisodesMaker) -> None:
@@ -77,9 +80,11 @@ def test_a_table_has_one_ceiling_and_one_floor(make_episodes: EpisodesMaker) -> 
 def test_a_written_report_is_read_again(
     pusht_episodes: pd.DataFrame, pusht_history: pd.DataFrame, tmp_path: Path
 ) -> None:
-    write_report(pusht_episodes, pusht_history, tmp_path, ["make bench"], {"torch": "2.13.0"})
+    commands = ("make bench", "python -m benchmark sweep --methods bet")
+    write_report(pusht_episodes, pusht_history, tmp_path, commands, {"torch": "2.13.0"})
     found = read_report(tmp_path, "pusht")
     pd.testing.assert_frame_equal(found.episodes, pusht_episodes.reset_index(drop=True))
+    assert found.commands == commands
     assert found.history["loss"].to_numpy() == pytest.approx(pusht_history["loss"].to_numpy(), 1e-5)
 
 
@@ -89,6 +94,8 @@ def test_a_folder_without_a_report_or_of_another_task_is_refused(
     with pytest.raises(UsageError, match=r"no report in .*episodes.parquet is missing; allowed"):
         read_report(tmp_path, "pusht")
     pusht_episodes.to_parquet(tmp_path / "episodes.parquet")
-    assert read_report(tmp_path, "pusht").history.empty
+    bare = read_report(tmp_path, "pusht")
+    assert bare.history.empty
+    assert bare.commands == ()
     with pytest.raises(UsageError, match=r"is a report of pusht; allowed: of lift"):
         read_report(tmp_path, "lift")
