@@ -75,6 +75,11 @@ class SweepConfig:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}; allowed: 1 or more")
 
+    @property
+    def label(self) -> str:
+        """The preset, and what was changed in it: a row of a table says both."""
+        return f"{self.preset} with {' '.join(self.set)}" if self.set else self.preset
+
     def evaluation(self, cell: Cell) -> EvalConfig:
         """How a cell is evaluated: its last checkpoint on test seeds."""
         return EvalConfig(
@@ -155,7 +160,10 @@ def sweep(
         f"{config.task}, preset {config.preset}, {demos.num_episodes} {config.data} "
         f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
     )
-    frame = references(cells[0], demos, config.evaluation(cells[0]), store)
+    frame = [
+        reference.assign(preset=config.label)
+        for reference in references(cells[0], demos, config.evaluation(cells[0]), store)
+    ]
     frames = [*frame]
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     # What is done already comes first, so that the table begins with it.
@@ -169,7 +177,7 @@ def sweep(
             failures.append((cell, cause))
             say(f"\n[{number}/{len(cells)}] {cell.id}\n  failed: {cause}")
             continue
-        frames.append(Run(cell, store).episodes(config.evaluation(cell)))
+        frames.append(_episodes(cell, config, store))
         table = present(results_table(pd.concat(frames, ignore_index=True)))
         if number < len(cells):
             table = replace(table, notes=())  # once, below the last one
@@ -179,7 +187,7 @@ def sweep(
     runs = [Run(cell, store) for cell in cells if cell.id not in failed]
     if runs:
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
-        played = [run.episodes(config.evaluation(run.cell)) for run in runs]
+        played = [_episodes(run.cell, config, store) for run in runs]
         episodes = pd.concat([*frame, *played], ignore_index=True)
         histories = pd.concat([run.history() for run in runs])
         record = Record(episodes, histories, tuple(commands))
@@ -192,6 +200,11 @@ def sweep(
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
     return not failures
+
+
+def _episodes(cell: Cell, config: SweepConfig, store: Path) -> pd.DataFrame:
+    """The test episodes of a cell that is done, a row an episode."""
+    return Run(cell, store).episodes(config.evaluation(cell)).assign(preset=config.label)
 
 
 def show_plan(config: SweepConfig, store: Path) -> None:

@@ -139,6 +139,18 @@ def test_a_report_needs_no_more_than_what_is_done(swept: Swept, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("no_work")
+def test_a_table_says_which_settings_of_the_preset_were_changed(
+    swept: Swept, tmp_path: Path
+) -> None:
+    result = run_sweep(replace(CONFIG, out=tmp_path), swept.store)
+    label = "smoke with train.updates=2 train.batch_size=8 agent.channels=[8]"
+    assert f"preset {label}" in " ".join(result.printed.split())
+    presets = pd.read_parquet(tmp_path / "episodes.parquet")["preset"]
+    assert presets.str.startswith(label).all()
+    assert SweepConfig(preset="quick").label == "quick"
+
+
+@pytest.mark.usefixtures("no_work")
 def test_a_sweep_stands_beside_an_earlier_report_of_the_same_task(
     swept: Swept, tmp_path: Path
 ) -> None:
