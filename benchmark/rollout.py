@@ -40,7 +40,8 @@ class Trace:
     Attributes:
         actions: Executed at each of T steps, each (N, Da).
         rewards: After each step, each (N,).
-        frames: Observed before the first step and after each, T + 1 of them.
+        frames: Observed before the first step and after each, T + 1 of them; a picture that no
+            prediction saw may be that of an earlier step.
     """
 
     def __init__(self) -> None:
@@ -145,6 +146,9 @@ def rollout(
     frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)
     if trace is not None:
         trace.frames.append(frames[-1])
+    taken = 0
+    artist: Any = env.unwrapped
+    can_choose = hasattr(artist, "draws")
     while record.live.any():
         live = np.flatnonzero(record.live)
         start = time.perf_counter()
@@ -157,6 +161,9 @@ def rollout(
         actions = np.zeros((len(seeds), *chunk.shape[1:]))
         actions[live] = chunk
         for step in range(first, first + config.action_horizon):
+            taken += 1
+            if can_choose:
+                artist.draws = _is_seen(taken, policy.obs_horizon, config)
             obs, reward, terminated, truncated, info = env.step(actions[:, step])
             frames.append(_frame(obs))
             record.stepped(reward, terminated | truncated, info)
@@ -168,7 +175,17 @@ def rollout(
                 progress(1)
             if not record.live.any():
                 break
+    if can_choose:
+        artist.draws = True
     return record.frame(seeds)
+
+
+def _is_seen(step: int, obs_horizon: int, config: EvalConfig) -> bool:
+    """Whether a prediction sees what is observed after a step.
+
+    The one at step k Ta sees those after steps k Ta - L - To + 1 to k Ta - L.
+    """
+    return -(step + config.latency) % config.action_horizon < obs_horizon
 
 
 class _Record:

@@ -44,6 +44,10 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         render_mode: None, or "rgb_array" for one frame a table.
         max_episode_steps: Steps after which an episode is truncated; None for never.
 
+    Attributes:
+        draws: Whether the next steps draw the pictures that are observed; where not, an observation
+            has the last one that was drawn.
+
     Raises:
         ValueError: If an argument is not known or not positive.
     """
@@ -69,6 +73,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             raise ValueError('render_mode "human" shows one table; use "rgb_array" here')
         self.num_envs, self.render_mode = num_envs, render_mode
         self.obs_type, self.control = obs_type, control
+        self.draws = True
         self.max_episode_steps = max_episode_steps
         self.single_observation_space = observation_space(obs_type)
         self.single_action_space = action_space(control)
@@ -141,7 +146,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         rewards = np.zeros(self.num_envs)
         if len(live):
             self._advance(live, self._targets(live, actions[live]))
-            self._refresh(live)
+            self._refresh(live, self.draws)
             covered = self._coverage[live]
             self._max_coverage[live] = np.maximum(self._max_coverage[live], covered)
             self._terminated[live] = covered > SUCCESS_COVERAGE
@@ -168,11 +173,14 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             self._contacts[index] = self._tables[index].follow((target[0], target[1]), x, y)
         self._velocities[live], self._set_points[live] = paths[-1], targets
 
-    def _refresh(self, chosen: NDArray[np.int64]) -> None:
+    def _refresh(self, chosen: NDArray[np.int64], draws: bool = True) -> None:
         """Take over states of the chosen tables and compute what follows from them."""
         states = np.array([self._tables[index].coordinates for index in chosen.tolist()])
         self._states[chosen] = states
         self._coverage[chosen] = coverage_batch(states)
+        if self.obs_type == "pixels" and not draws:
+            self._observations["state"][chosen] = states[:, :2]
+            return
         for key, values in observe(states, self.obs_type).items():
             self._observations[key][chosen] = values
 

@@ -37,6 +37,7 @@ class Kind(NamedTuple):
     task: TaskName
     obs_type: ObsType
     control: Control
+    draws: bool = True
 
 
 class Moment(NamedTuple):
@@ -58,6 +59,10 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         render_mode: None; a single environment can be looked at.
         max_episode_steps: Steps after which an episode is truncated; None for never.
         processes: To spread the episodes over; None for one a core, 1 for this one alone.
+
+    Attributes:
+        draws: Whether the next steps draw pictures, which take longer than all the rest of them;
+            where not, an observation has the last ones that were drawn.
 
     Raises:
         ValueError: If an argument is not known.
@@ -86,6 +91,7 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
             raise ValueError(f"render_mode {render_mode!r}: only single environments are drawn")
         self.num_envs, self.render_mode = num_envs, render_mode
         self.kind = Kind(task, obs_type, control)
+        self.draws = True
         self.max_episode_steps = max_episode_steps
         self.single_observation_space = observation_space(task, obs_type)
         self.single_action_space = action_space(control)
@@ -157,7 +163,7 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
             )
         live = np.flatnonzero(~(self._terminated | self._truncated))
         jobs = [(self._moments[index].snapshot, actions[index]) for index in live]
-        self._keep(live, self._spread(_advance, jobs))
+        self._keep(live, self._spread(_advance, jobs, self.draws))
         successes = np.array([moment.is_success for moment in self._moments])
         rewards = np.zeros(self.num_envs)
         rewards[live] = self._terminated[live] = successes[live]
@@ -167,11 +173,12 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         flags = self._terminated.copy(), self._truncated.copy()
         return self._observe(), rewards, *flags, self._infos()
 
-    def _spread(self, play: Any, jobs: list[Any]) -> list[Moment]:
+    def _spread(self, play: Any, jobs: list[Any], draws: bool = True) -> list[Moment]:
         """Play jobs, an even share in each process, and give their results in order."""
+        kind = self.kind._replace(draws=draws)
         shares = np.array_split(np.arange(len(jobs)), min(self._processes.count, len(jobs) or 1))
         futures = [
-            self._processes.submit(_each, self.kind, play, [jobs[index] for index in share])
+            self._processes.submit(_each, kind, play, [jobs[index] for index in share])
             for share in shares
             if len(share)
         ]
@@ -179,7 +186,8 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
 
     def _keep(self, chosen: NDArray[np.int64], moments: list[Moment]) -> None:
         for index, moment in zip(chosen.tolist(), moments, strict=True):
-            self._moments[index] = moment
+            seen = self._moments[index].observation | moment.observation
+            self._moments[index] = moment._replace(observation=seen)
 
     def _observe(self) -> Any:
         names = self._moments[0].observation
@@ -221,7 +229,8 @@ def _moment(kind: Kind) -> Moment:
     seen = observe(simulation)
     observation: dict[str, NDArray[Any]] = {"state": seen}
     if kind.obs_type == "pixels":
-        cameras = shared_cameras(kind.task, kind.control)
-        observation = {name: cameras.picture(camera) for name, camera in CAMERAS.items()}
-        observation["state"] = robot_part(seen)
+        observation = {"state": robot_part(seen)}
+        if kind.draws:
+            cameras = shared_cameras(kind.task, kind.control)
+            observation |= {name: cameras.picture(camera) for name, camera in CAMERAS.items()}
     return Moment(simulation.snapshot(), observation, simulation.is_success)

@@ -273,3 +273,54 @@ def test_holding_still_keeps_the_block_where_it_is() -> None:
     episodes = rollout(HoldStill(2), env, seeds, EvalConfig(8))
     assert episodes["length"].tolist() == [20, 20]
     np.testing.assert_array_equal(env.step(np.zeros((2, 2)))[-1]["block_pose"], start)
+
+
+class AlwaysDrawn(PushTVectorEnv):
+    """Draws after every step, whatever is asked for."""
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    @draws.setter
+    def draws(self, value: bool) -> None:
+        self.asked = [*getattr(self, "asked", []), value]
+
+
+@dataclass
+class Onlooker:
+    """Keeps the windows that it sees and drives the agent about."""
+
+    obs_horizon: int
+    pred_horizon: int = 16
+    windows: list[Frame] = field(default_factory=list)
+
+    def predict(self, window: Frame, episodes: NDArray[np.int64]) -> Array:
+        self.windows.append(window)
+        angle = len(self.windows) + np.arange(self.pred_horizon)[:, None] + np.array([0.0, 1.5])
+        return np.broadcast_to(256 + 200 * np.sin(angle), (len(episodes), *angle.shape))
+
+
+@pytest.mark.parametrize(
+    ("obs_horizon", "action_horizon", "latency"), [(2, 8, 0), (2, 8, 3), (1, 1, 0), (3, 2, 1)]
+)
+def test_pictures_that_no_prediction_sees_are_not_drawn(
+    obs_horizon: int, action_horizon: int, latency: int
+) -> None:
+    config = EvalConfig(action_horizon, latency, episodes=2)
+    frugal, lavish = (
+        tables(2, "pixels", "position", max_episode_steps=20)
+        for tables in (PushTVectorEnv, AlwaysDrawn)
+    )
+    seen, expected = Onlooker(obs_horizon), Onlooker(obs_horizon)
+    rollout(seen, frugal, [3, 4], config)
+    rollout(expected, lavish, [3, 4], config)
+    assert len(seen.windows) == -(-20 // action_horizon)
+    for window, drawn in zip(seen.windows, expected.windows, strict=True):
+        assert window.keys() == {"pixels", "state"}
+        for name, value in drawn.items():
+            np.testing.assert_array_equal(window[name], value)
+    shown = lavish.asked[:20]
+    share = min(1.0, obs_horizon / action_horizon)
+    assert sum(shown) == pytest.approx(20 * share, abs=obs_horizon)
+    assert frugal.draws

@@ -103,3 +103,28 @@ def test_wrong_arguments_are_refused():
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"shape \(2, 7\); give \(2, 10\)"):
         env.step(np.zeros((2, 7)))
+
+
+def test_a_step_that_draws_no_pictures_keeps_the_last_ones_and_is_the_same_step():
+    actions = np.tile([0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0], (1, 1))
+    drawn, bare = (
+        gymnasium.make_vec(
+            "dpbench/Lift-v1", 1, obs_type="pixels", control="velocity", processes=1
+        ).unwrapped
+        for _ in range(2)
+    )
+    first = bare.reset(seed=[5])[0]
+    drawn.reset(seed=[5])
+    drawn.step(actions)
+    bare.draws = False
+    kept = bare.step(actions)[0]
+    for camera in ("agentview", "wrist"):
+        np.testing.assert_array_equal(kept[camera], first[camera])
+    drawn_again = drawn.step(actions)[0]
+    bare.draws = True
+    again = bare.step(actions)[0]
+    for name, value in drawn_again.items():
+        np.testing.assert_array_equal(again[name], value)
+    assert np.any(again["wrist"] != kept["wrist"])
+    for env in (drawn, bare):
+        env.close()
