@@ -19,6 +19,8 @@ from benchmark.doctor import doctor_command
 from benchmark.errors import UsageError, usage_errors
 from benchmark.perf import perf_command
 from benchmark.presets import PRESETS
+from benchmark.record import read_record
+from benchmark.report import write_report
 from benchmark.search import search
 from benchmark.store import default_store
 from benchmark.studies import STUDIES
@@ -96,12 +98,18 @@ def run_command(
     return 0 if sweep(config, default_store(), [_command()]) else 1
 
 
-def report_command(config: SweepConfig) -> int:
+def report_command(config: SweepConfig, redraw: tuple[Path, ...] = ()) -> int:
     """Write the report of what has been run already; train and evaluate nothing.
 
     Args:
         config: Which cells.
+        redraw: Folders of reports to draw again from what each keeps of its episodes, in place of
+            reporting cells.
     """
+    if redraw:
+        for record, folder in [(read_record(folder), folder) for folder in redraw]:
+            print(f"Report: {write_report(record, folder)}")
+        return 0
     # What a report names is the command that makes its numbers again.
     command = _command().replace(" report ", " sweep ", 1)
     return 0 if sweep(config, default_store(), [command], only_done=True) else 1

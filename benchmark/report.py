@@ -4,8 +4,6 @@ The page holds its style and its figures, needs no network and runs no script.
 """
 
 import base64
-import io
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pandas as pd
 from benchmark.files import write_whole
 from benchmark.plots import results_figure, save_figure, training_figure
 from benchmark.published import published_table
+from benchmark.record import Record, write_record
 from benchmark.tables import (
     REFERENCES,
     SETTINGS,
@@ -69,24 +68,15 @@ class Strip:
         return f"{solved} of {len(self.episodes)} solved"
 
 
-def write_report(
-    episodes: pd.DataFrame,
-    history: pd.DataFrame,
-    out_dir: Path,
-    commands: Sequence[str],
-    machine: Mapping[str, str],
-) -> Path:
+def write_report(record: Record, out_dir: Path) -> Path:
     """Write the report of a benchmark and the files it links to.
 
     Every file is written whole or not at all, and the page last, so that it links to nothing
     missing. Equal input gives the same page.
 
     Args:
-        episodes: Episodes of all methods, as the store returns them.
-        history: Training history, a row a checkpoint; may be empty.
+        record: What it is drawn from; it is kept in the folder too.
         out_dir: Folder to write to.
-        commands: The commands that made the episodes.
-        machine: What it was run with, such as processor, versions and date, by name.
 
     Returns:
         The path of the page.
@@ -94,16 +84,14 @@ def write_report(
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
     """
+    episodes = record.episodes
     results = results_table(episodes)
     table = present(results)
     table.write(results, out_dir, "results")
     pictures = {"results": _results_picture(results, out_dir)}
-    if not history.empty:
-        pictures["training"] = _training_picture(history, out_dir)
-    buffer = io.BytesIO()
-    episodes.to_parquet(buffer, index=False)
-    write_whole(out_dir / "episodes.parquet", buffer.getvalue())
-    write_whole(out_dir / "commands.txt", "".join(f"{command}\n" for command in commands))
+    if not record.history.empty:
+        pictures["training"] = _training_picture(record.history, out_dir)
+    write_record(record, out_dir)
     headline = headline_episodes(episodes)
     seeds = headline["seed"][headline["method"].map(REFERENCES) != "ceiling"]
     page = _template().render(
@@ -117,8 +105,8 @@ def write_report(
         first_seed=int(seeds.min()),
         last_seed=int(seeds.max()),
         is_pusht="pusht" in set(results["task"]),
-        commands=list(commands),
-        machine=dict(machine),
+        commands=list(record.commands),
+        machine=dict(record.machine),
     )
     return write_whole(out_dir / "report.html", page)
 

@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 
 from benchmark.config import Cell, EvalConfig, override
-from benchmark.earlier import Record, beside, read_report
 from benchmark.errors import UsageError, usage_errors
 from benchmark.presets import EPISODES, PRESETS, make_cell, settings
 from benchmark.progress import say
+from benchmark.record import Record, beside, read_beside
 from benchmark.references import references
 from benchmark.report import write_report
 from benchmark.run import best_device
@@ -110,8 +110,7 @@ def prepare(config: SweepConfig) -> tuple[Demonstrations, list[Cell]]:
     with usage_errors():
         for method in config.methods:  # before demonstrations are generated
             settings(config.preset, method)
-        for folder in config.beside:
-            read_report(folder, config.task)
+        read_beside(config.beside, config.task)
         demos = load_demonstrations(config)
         cells = plan(config, demos)
         for cell in cells:
@@ -190,12 +189,12 @@ def sweep(
         played = [_episodes(run.cell, config, store) for run in runs]
         episodes = pd.concat([*frame, *played], ignore_index=True)
         histories = pd.concat([run.history() for run in runs])
-        record = Record(episodes, histories, tuple(commands))
+        record = Record(episodes, histories, tuple(commands), machine(device))
         if config.beside:
-            record = beside(record, [read_report(path, config.task) for path in config.beside])
+            record = beside(record, read_beside(config.beside, config.task))
             table = present(results_table(record.episodes))
             say(f"\nBeside {', '.join(map(str, config.beside))}\n{table.text()}")
-        page = write_report(record.episodes, record.history, out, record.commands, machine(device))
+        page = write_report(record, out)
         print(f"\nReport: {page}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")

@@ -167,7 +167,7 @@ def test_a_sweep_stands_beside_an_earlier_report_of_the_same_task(
         "position",
         "velocity",
     }
-    with pytest.raises(UsageError, match="no report in"):
+    with pytest.raises(UsageError, match="no report to read in"):
         prepare(replace(position, beside=(tmp_path,)))
 
 

@@ -1,4 +1,4 @@
-"""Policies of earlier reports in the table of a sweep."""
+"""What a report is drawn from, and policies of earlier reports in the table of a sweep."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.earlier import Record, beside, read_report
 from benchmark.errors import UsageError
+from benchmark.record import Record, beside, read_beside, read_record, write_record
 from benchmark.report import write_report
 
 EpisodesMaker = Callable[..., pd.DataFrame]
@@ -18,7 +18,12 @@ def record(*episodes: pd.DataFrame) -> Record:
     together = pd.concat(episodes, ignore_index=True)
     history = together.groupby(["cell", "method", "control", "data", "train_seed"], as_index=False)
     command = f"sweep --methods {' '.join(dict.fromkeys(together['method']))}"
-    return Record(together, history.agg(loss=("score", "mean")).assign(update=1), (command,))
+    return Record(
+        together,
+        history.agg(loss=("score", "mean")).assign(update=1),
+        (command,),
+        {"torch": "2.13.0", "date": f"day {len(together)}"},
+    )
 
 
 def scores(found: Record) -> dict[str, float]:
@@ -31,11 +36,12 @@ def test_policies_of_earlier_reports_follow_those_of_the_sweep(
 ) -> None:
     own = record(make_episodes("diffusion-unet", [[1.0, 0.8]]))
     first = record(make_episodes("bet", [[0.5, 0.5]]))
-    second = record(make_episodes("ibc", [[0.3, 0.5]]))
+    second = record(make_episodes("ibc", [[0.4]]))
     both = beside(own, [first, second])
     assert scores(both) == pytest.approx({"diffusion-unet": 0.9, "bet": 0.5, "ibc": 0.4})
     assert both.history["method"].tolist() == ["diffusion-unet", "bet", "ibc"]
     assert both.commands == tuple(f"sweep --methods {name}" for name in both.history["method"])
+    assert both.machine == {"torch": "2.13.0", "date": "day 2 / day 1"}
 
 
 def test_a_policy_is_taken_from_the_first_that_has_it(make_episodes: EpisodesMaker) -> None:
@@ -80,22 +86,24 @@ def test_a_table_has_one_ceiling_and_one_floor(make_episodes: EpisodesMaker) -> 
 def test_a_written_report_is_read_again(
     pusht_episodes: pd.DataFrame, pusht_history: pd.DataFrame, tmp_path: Path
 ) -> None:
-    commands = ("make bench", "python -m benchmark sweep --methods bet")
-    write_report(pusht_episodes, pusht_history, tmp_path, commands, {"torch": "2.13.0"})
-    found = read_report(tmp_path, "pusht")
+    made = Record(pusht_episodes, pusht_history, ("make bench", "sweep"), {"torch": "2.13.0"})
+    write_report(made, tmp_path)
+    found = read_record(tmp_path)
     pd.testing.assert_frame_equal(found.episodes, pusht_episodes.reset_index(drop=True))
-    assert found.commands == commands
     assert found.history["loss"].to_numpy() == pytest.approx(pusht_history["loss"].to_numpy(), 1e-5)
+    assert (found.commands, found.machine) == (made.commands, made.machine)
 
 
 def test_a_folder_without_a_report_or_of_another_task_is_refused(
-    pusht_episodes: pd.DataFrame, tmp_path: Path
+    make_episodes: EpisodesMaker, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"no report in .*episodes.parquet is missing; allowed"):
-        read_report(tmp_path, "pusht")
-    pusht_episodes.to_parquet(tmp_path / "episodes.parquet")
-    bare = read_report(tmp_path, "pusht")
-    assert bare.history.empty
-    assert bare.commands == ()
+    with pytest.raises(UsageError, match=r"no report .* episodes.parquet is missing; allowed"):
+        read_record(tmp_path)
+    write_record(record(make_episodes("bet", [[1.0]])), tmp_path)
+    (found,) = read_beside([tmp_path], "pusht")
+    assert found.history.empty
     with pytest.raises(UsageError, match=r"is a report of pusht; allowed: of lift"):
-        read_report(tmp_path, "lift")
+        read_beside([tmp_path], "lift")
+    (tmp_path / "made.json").unlink()
+    with pytest.raises(UsageError, match=r"made.json is missing"):
+        read_record(tmp_path)
