@@ -250,15 +250,23 @@ def _scaling_remarks(episodes: pd.DataFrame, best: dict[tuple[str, Control], Sca
     own = pick(episodes, method=SCALED)
     if own.empty:
         return []
-    score = own.groupby(["control", "scaling"])["score"].mean()
-    raw = score["position", "min-max"] - score["velocity", "min-max"]
-    fair = score["position", best[SCALED, "position"]] - score["velocity", best[SCALED, "velocity"]]
+    raw = _gap(own, "min-max", "min-max")
+    fair = _gap(own, best[SCALED, "position"], best[SCALED, "velocity"])
     text = (
-        f"{SCALED}: with min-max scaling position control is ahead by {raw:+.3f} of score, with "
-        f"the scaling that suits each mode by {fair:+.3f}"
+        f"{SCALED}: with min-max scaling position control is ahead by {difference_text(raw, 3)} of "
+        f"score, with the scaling that suits each mode by {difference_text(fair, 3)}"
     )
-    share = f": scaling explains {1 - fair / raw:.0%} of the gap." if raw > 0 else "."
-    return [text + share]
+    if not raw.low > 0:  # nor where there is no interval
+        return [f"{text}: no gap beyond the intervals that scaling could explain."]
+    return [f"{text}: scaling explains {1 - fair.estimate / raw.estimate:.0%} of the gap."]
+
+
+def _gap(episodes: pd.DataFrame, position: Scaling, velocity: Scaling) -> Interval:
+    """How far position control is ahead where each mode has the given scaling."""
+    return difference(
+        pick(episodes, control="position", scaling=position),
+        pick(episodes, control="velocity", scaling=velocity),
+    )
 
 
 def _modes_sheet(modes: pd.DataFrame, label: str) -> Sheet:

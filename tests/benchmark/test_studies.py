@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from benchmark.stats import Interval
 from benchmark.store import Run
 from benchmark.studies import STUDIES
 from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, summarise
+from benchmark.studies.control_mode import _scaling_remarks
 from benchmark.studies.cost import cost_text
 from benchmark.studies.runner import find_studies, run_studies, show_plan
 from benchmark.studies.study import (
@@ -267,6 +269,33 @@ def test_a_study_makes_the_cells_of_a_sweep(config: StudyConfig, tmp_path: Path)
     ids = {cell.id for cell in cells}
     (study,) = find_studies(STUDIES, "control-mode")
     assert ids <= {job.cell.id for job in study.jobs(config)}
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"),
+    [
+        (0.4, "+0.400 [+0.400, +0.400] .* explains 75% of the gap"),
+        (0.0, "no gap beyond the intervals"),
+    ],
+)
+def test_scaling_explains_no_gap_that_is_not_there(
+    make_episodes: EpisodesMaker, behind: float, said: str
+) -> None:
+    def episodes(control: str, scaling: str, score: float) -> pd.DataFrame:
+        scores = [[score] * 20]
+        return make_episodes("diffusion-unet", scores, control=control, scaling=scaling)
+
+    both = pd.concat(
+        [
+            episodes("position", "min-max", 0.9),
+            episodes("position", "quantile", 0.8),
+            episodes("velocity", "min-max", 0.9 - behind),
+            episodes("velocity", "quantile", 0.8),
+        ]
+    )
+    best = {("diffusion-unet", "position"): "min-max", ("diffusion-unet", "velocity"): "quantile"}
+    (remark,) = _scaling_remarks(both, best)
+    assert re.search(re.escape(said).replace(r"\.\*", ".*"), remark), remark
 
 
 def test_without_pauses_idle_actions_takes_the_policies_of_other_studies(tiny: None) -> None:
