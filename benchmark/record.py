@@ -113,8 +113,10 @@ def beside(own: Record, earlier: Sequence[Record]) -> Record:
 def _policies(episodes: pd.DataFrame) -> pd.MultiIndex:
     """The trained policy of every episode and how it was evaluated.
 
-    There is one demonstrator and one that holds still, whatever else is compared with them.
+    There is one demonstrator and one that holds still, whatever the others are trained by.
     """
     policies = episodes[[*SETTINGS, "train_seed"]].copy()
-    policies.loc[policies["method"].isin(REFERENCES), list(OWN_SETTINGS)] = 0
+    references = policies["method"].isin(REFERENCES)
+    policies.loc[references, list(OWN_SETTINGS)] = 0
+    policies.loc[references, "preset"] = ""
     return pd.MultiIndex.from_frame(policies)

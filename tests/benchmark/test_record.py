@@ -66,15 +66,15 @@ def test_other_seeds_controls_and_horizons_are_other_policies(make_episodes: Epi
 
 
 def test_a_table_has_one_ceiling_and_one_floor(make_episodes: EpisodesMaker) -> None:
-    def framed(method: str, action_horizon: int) -> Record:
-        rows = {"train_seed": -1, "action_horizon": action_horizon}
+    def framed(method: str, preset: str, action_horizon: int) -> Record:
+        rows = {"train_seed": -1, "preset": preset, "action_horizon": action_horizon}
         return record(
             make_episodes(method, [[0.5]]),
             make_episodes("demonstrator", [[1.0]], **rows),
             make_episodes("hold-still", [[0.1]], **rows),
         )
 
-    both = beside(framed("bet", 8), [framed("ibc", 1)])
+    both = beside(framed("bet", "laptop with x=1", 8), [framed("ibc", "laptop", 1)])
     assert both.episodes["method"].value_counts().to_dict() == {
         "bet": 1,
         "ibc": 1,
