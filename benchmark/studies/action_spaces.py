@@ -6,6 +6,8 @@ error growth    where the agent is after one action was wrong and the rest as re
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import gaussian_kde
 
 from benchmark.config import EvalConfig
+from benchmark.progress import progress_bar
 from benchmark.rollout import Frame, Trace, rollout
 from benchmark.tasks import Motion, Task
 from envs.control import CONTROLS, Control
@@ -151,19 +154,21 @@ def _replay(
     actions: Floats,
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Where the agent is before the first step and after each, (T + 1, E, D), and lengths (E,)."""
-    env = task.make_vec(demos.num_episodes, obs_type, control)
     trace = Trace()
-    try:
+    steps = actions.shape[1]
+    with (
+        closing(task.make_vec(demos.num_episodes, obs_type, control)) as env,
+        progress_bar(steps, f"demonstrations, {control} control", "step") as bar,
+    ):
         episodes = rollout(
             Recorded(actions),
             env,
             range(demos.num_episodes),
-            EvalConfig(actions.shape[1], episodes=demos.num_episodes),
+            EvalConfig(steps, episodes=demos.num_episodes),
+            bar.update,
             options={"state": demos.states[demos.starts]},
             max_lengths=demos.lengths,
             trace=trace,
         )
-    finally:
-        env.close()
     states = np.stack([frame["state"] for frame in trace.frames])
     return motion.position(states, obs_type), episodes["length"].to_numpy()
