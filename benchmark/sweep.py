@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -129,12 +131,19 @@ def plan(config: SweepConfig, demos: Demonstrations) -> list[Cell]:
             raise ValueError(f"--set {change!r}: write NAME=VALUE, such as train.updates=500")
         changes[key] = value
     obs_type = config.obs_type or get_task(config.task).obs_types[0]
-    return [
+    cells = [
         override(make_cell(config.preset, method, control, seed, obs_type, demos), changes)
         for seed in config.seeds
         for control in config.control
         for method in config.methods or tuple(PRESETS[config.preset])
     ]
+    asked = Counter(cell.id for cell in cells)
+    if twice := [name for name, count in asked.items() if count > 1]:
+        raise ValueError(
+            f"asked for more than once: {', '.join(twice)}; name each method, control mode and "
+            "seed once, and vary seeds by --seeds instead of --set seed="
+        )
+    return cells
 
 
 def sweep(
@@ -223,7 +232,8 @@ def state(cell: Cell, config: SweepConfig, store: Path) -> str:
 def machine(device: torch.device) -> dict[str, str]:
     """What a report says of the machine and the versions, without naming the machine."""
     accelerator = torch.cuda.get_device_name() if device.type == "cuda" else "none"
-    packages = ("dpbench", "torch", "numpy", "gymnasium", "pymunk")
+    simulators = filter(find_spec, ("pymunk", "mujoco", "robosuite"))  # the last two are optional
+    packages = ("dpbench", "torch", "numpy", "gymnasium", *simulators)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",

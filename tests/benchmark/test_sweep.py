@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import benchmark.sweep
 from benchmark.config import Cell
@@ -247,3 +248,25 @@ def test_cells_are_every_seed_control_and_method() -> None:
     ]
     assert {cell.num_demonstrations for cell in cells} == {3}
     assert {cell.train.updates for cell in cells} == {2}
+
+
+def test_a_report_names_the_simulators_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"pymunk": "7.3.1", "mujoco": "3.9.0"}
+    monkeypatch.setattr(benchmark.sweep, "find_spec", installed.get)
+    monkeypatch.setattr(benchmark.sweep, "version", lambda name: installed.get(name, "1.0"))
+    made = benchmark.sweep.machine(torch.device("cpu"))
+    assert (made["pymunk"], made["mujoco"]) == ("7.3.1", "3.9.0")
+    assert "robosuite" not in made
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, seeds=(42, 43), set=(*CONFIG.set, "seed=7")),
+        replace(CONFIG, seeds=(42, 42)),
+        replace(CONFIG, methods=("diffusion-unet", "diffusion-unet")),
+    ],
+)
+def test_a_policy_that_is_asked_for_twice_is_refused(config: SweepConfig) -> None:
+    with pytest.raises(UsageError, match=r"asked for more than once: .* vary seeds by --seeds"):
+        prepare(config)
