@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.config import Cell, EvalConfig
+from benchmark.exclusive import exclusive
 from benchmark.progress import progress_bar
 from benchmark.rollout import Frame, HoldStill, rollout
 from benchmark.seeding import episode_seeds
@@ -108,6 +109,7 @@ def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
 
 def _once(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """The episodes that are kept at a path; where there are none they are played and kept."""
-    if not path.is_file():
-        write_parquet(play(), path)
+    with exclusive(path):
+        if not path.is_file():
+            write_parquet(play(), path)
     return pd.read_parquet(path)

@@ -11,6 +11,7 @@ import torch
 
 from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
+from benchmark.exclusive import exclusive
 from benchmark.motion import STUCK_SECONDS, motion_measures
 from benchmark.progress import progress_bar
 from benchmark.rollout import AgentPolicy, Trace, rollout
@@ -47,8 +48,9 @@ def train_cell(
 ) -> None:
     """Train a cell if that is not done yet; only then are its demonstrations asked for."""
     run = Run(cell, store)
-    if not run.is_trained:
-        train(run, demos(), device, validation(cell))
+    with exclusive(run.state_path):
+        if not run.is_trained:
+            train(run, demos(), device, validation(cell))
 
 
 def evaluate_cell(
@@ -60,9 +62,11 @@ def evaluate_cell(
         A row an episode, with the columns that say what was run.
     """
     run = Run(cell, store)
-    if not run.evaluation_path(config).is_file():
-        agent = run.agent().to(device)
-        write_parquet(evaluate(agent, cell, config), run.evaluation_path(config))
+    path = run.evaluation_path(config)
+    with exclusive(path):
+        if not path.is_file():
+            agent = run.agent().to(device)
+            write_parquet(evaluate(agent, cell, config), path)
     return run.episodes(config)
 
 

@@ -1,5 +1,7 @@
 """One cell from demonstrations to episodes: which episodes it is validated and tested on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.config import Cell, EvalConfig, TrainConfig
 from benchmark.rollout import Trace
-from benchmark.run import evaluate, run_cell, validation
+from benchmark.run import evaluate, evaluate_cell, run_cell, train_cell, validation
 from benchmark.store import Run, write_parquet
 from envs.demos.demonstrations import Demonstrations
 
@@ -112,3 +114,23 @@ def test_a_cell_that_is_done_is_read_and_not_run(tmp_path: Path, agent: Diffusio
 
     found = run_cell(cell, config, Untouched(), tmp_path, torch.device("cpu"))
     pd.testing.assert_frame_equal(found, kept)
+
+
+def test_what_another_command_made_in_the_meantime_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, config = make_cell(), EvalConfig(8, episodes=2)
+    run, played = Run(cell, tmp_path), pd.DataFrame({"score": [0.5, 0.7]})
+
+    @contextmanager
+    def waited_for(path: Path) -> Iterator[None]:
+        if path == run.state_path:
+            write_parquet(pd.DataFrame({"update": [2.0]}), run.folder / "history.parquet")
+        else:
+            write_parquet(played, path)
+        yield
+
+    monkeypatch.setattr(benchmark.run, "exclusive", waited_for)
+    train_cell(cell, lambda: pytest.fail("trained again"), tmp_path, torch.device("cpu"))
+    episodes = evaluate_cell(cell, config, tmp_path, torch.device("cpu"))
+    pd.testing.assert_frame_equal(episodes, played)
