@@ -41,12 +41,12 @@ class Settings:
     obs_horizon: int = 2
     pred_horizon: int = 16
     action_horizon: int = 8
-    wide_agent: Any = None
-    """The agent where an action has WIDE numbers or more; None takes the same there."""
+    wide: Settings | None = None
+    """What is taken instead where an action has WIDE numbers or more; None takes the same there."""
 
 
 WIDE = 4
-"""Numbers of an action from which on `Settings.wide_agent` is taken: an arm has seven or ten."""
+"""Numbers of an action from which on `Settings.wide` is taken: an arm has seven or ten."""
 _SMOKE_TRAIN = TrainConfig(
     updates=300,
     batch_size=64,
@@ -119,6 +119,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
     """
     # Other numbers of updates by what one costs: every method trains about as long.
     gpt = replace(train, betas=(0.9, 0.95), weight_decay=0.1, gradient_clip=1.0)
+    ibc = Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 2, 1)
     return {
         "diffusion-unet": Settings(_UNET, train),
         "diffusion-transformer": Settings(
@@ -135,14 +136,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
             10,
             8,
         ),
-        "ibc": Settings(
-            _IBC,
-            replace(train, updates=4 * train.updates, batch_size=64),
-            2,
-            2,
-            1,
-            wide_agent=_WIDE_IBC,
-        ),
+        "ibc": replace(ibc, wide=replace(ibc, agent=_WIDE_IBC)),
         "lstm-gmm": Settings(
             _LSTM_GMM,
             replace(
@@ -249,7 +243,8 @@ def make_cell(
 ) -> Cell:
     """The cell of a method under a preset, for given demonstrations."""
     chosen, task = settings(preset, method), get_task(demos.metadata.task)
-    is_wide = chosen.wide_agent is not None and task.action_dim[control] >= WIDE
+    if chosen.wide is not None and task.action_dim[control] >= WIDE:
+        chosen = chosen.wide
     return Cell(
         task=task.name,
         method=method,
@@ -260,7 +255,7 @@ def make_cell(
         data_version=demos.metadata.version,
         num_demonstrations=demos.num_episodes,
         obs_type=obs_type,
-        agent=chosen.wide_agent if is_wide else chosen.agent,
+        agent=chosen.agent,
         train=chosen.train,
         action_scaling=task.action_scaling[control],
         obs_horizon=chosen.obs_horizon,

@@ -83,6 +83,10 @@ class ControlTheory(Study):
     )
     source = "DP Sec. IV-E"
 
+    def label(self, config: StudyConfig) -> str:
+        """The linear systems, whatever task and data were asked for."""
+        return f"linear-systems-{config.preset}"
+
     def jobs(self, config: StudyConfig) -> list[Job]:
         """A stable and an unstable system, one action and eight; played in `measure` only."""
         methods = config.chosen(_SMALL)
@@ -307,7 +311,7 @@ def _remarks(config: StudyConfig) -> list[str]:
     return [
         *([untrained] if config.is_smoke else []),
         "This study always runs on `dpbench/LinearSystem-v1` and on demonstrations of its "
-        f"regulator, under both systems; the label {config.label} names what else was asked for.",
+        "regulator, under both systems, whatever task and data were asked for.",
         f"Actions are sampled by DDPM with {INFERENCE_STEPS[config.preset]} of 100 steps; DDPM is "
         "published for state observations. The table of samplers shows what the same policies draw "
         "otherwise: DDPM adds fresh noise at every step, which forgets an earlier error; DDIM adds "

@@ -80,7 +80,7 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
         raise StudyError("\n".join(failures))
     study.measure(config, store, device)
     findings = study.findings(config, store)
-    folder = _root(config, store) / f"{study.name}-{config.label}"
+    folder = _root(config, store) / f"{study.name}-{study.label(config)}"
     page = write_findings(study, config, findings, folder, command)
     for sheet in findings.sheets:
         say(f"\n{sheet.table.text()}")
@@ -127,7 +127,7 @@ def write_findings(
     verdicts = verdict_table({study.name: findings.verdicts})
     verdicts.write(verdict_data({study.name: findings.verdicts}), folder, "verdicts")
     parts = [
-        f"# {study.name} on {config.label}",
+        f"# {study.name} on {study.label(config)}",
         f"**Claim** ({study.source}): {study.claim}",
         verdicts.markdown(),
         *findings.remarks,

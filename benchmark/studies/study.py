@@ -228,6 +228,10 @@ class Study(ABC):
     source: ClassVar[str]
     seeds: ClassVar[tuple[int, ...]] = (42,)
 
+    def label(self, config: StudyConfig) -> str:
+        """What its page is of, for captions and folders: task, data and preset."""
+        return config.label
+
     @abstractmethod
     def jobs(self, config: StudyConfig) -> list[Job]:
         """Cells to train and how to play them; the same cell may come more than once."""

@@ -269,7 +269,7 @@ def test_the_study_writes_its_page_and_measures_nothing_twice(tmp_path, monkeypa
         preset="smoke", methods=("diffusion-unet",), episodes=3, workers=1, out=tmp_path / "out"
     )
     runner.run_study(ControlTheory(), config, tmp_path / "runs", "test")
-    folder = tmp_path / "out" / f"control-theory-{config.label}"
+    folder = tmp_path / "out" / "control-theory-linear-systems-smoke"
     text = (folder / "README.md").read_text()
     assert "does not hold" in text  # 3 updates teach nothing
     for stem in ("denoiser-error", "future-actions", "denoiser-stable-diffusion-unet"):
