@@ -56,9 +56,11 @@ def references(
         kept / f"demonstrator-{cell.task}-{cell.data}-{cell.data_version}-{replay.id}.parquet",
         lambda: demonstrator(cell.task, demos),
     )
+    # How often a policy predicts is nothing to one that never moves.
+    still = EvalConfig(split=config.split, episodes=config.episodes)
     floor = _once(
-        kept / f"hold-still-{cell.task}-{config.id}.parquet",
-        lambda: hold_still(cell.task, config),
+        kept / f"hold-still-{cell.task}-{still.id}.parquet",
+        lambda: hold_still(cell.task, still),
     )
     return [
         describe(episodes, cell, played, steps=0).assign(

@@ -126,6 +126,9 @@ def test_references_are_played_once_and_again_for_other_data_or_episodes(
             pd.testing.assert_frame_equal(
                 before.drop(columns="preset"), after.drop(columns="preset")
             )
+        horizon = EvalConfig(1, latency=2, inference_steps=4, episodes=2)
+        floor = references(cell, three_demonstrations, horizon, tmp_path)[1]
+        assert floor["score"].tolist() == first[1]["score"].tolist()
     more = references(cell, three_demonstrations, EvalConfig(episodes=3), tmp_path)
     assert [len(frame) for frame in more] == [3, 3]
     fewer = references(cell, three_demonstrations.subset([2, 0]), two, tmp_path)
