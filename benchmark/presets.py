@@ -105,6 +105,11 @@ _WIDE_IBC = replace(_IBC, near_share=0.25, known_share=0.75, noise=0.15)
 # Batches of 64 and a learning rate of 2e-3, with four times the updates: 0.87 in place of 0.66 on
 # validation seeds, in the same time (results/search).
 _LSTM_GMM = LstmGmmConfig(hidden=256)
+# A gripper's command hardly ever changes, so its Gaussians get as narrow as they may, and a change
+# that they miss throws the weights about. Wider ones and clipped gradients: 0.88 in place of 0.63
+# on validation seeds of Can under velocity control; 0.73 and 0.79 by one of the two
+# (results/search).
+_WIDE_LSTM_GMM = replace(_LSTM_GMM, min_std=0.01)
 _BET = BetConfig(bins=64, width=128, offset_weight=100.0)
 _BC_MLP = BcMlpConfig()
 _LAPTOP_TRAIN = replace(
@@ -120,6 +125,22 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
     # Other numbers of updates by what one costs: every method trains about as long.
     gpt = replace(train, betas=(0.9, 0.95), weight_decay=0.1, gradient_clip=1.0)
     ibc = Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 2, 1)
+    lstm_gmm = Settings(
+        _LSTM_GMM,
+        replace(
+            train,
+            updates=8 * train.updates,
+            batch_size=64,
+            learning_rate=2e-3,
+            betas=(0.9, 0.999),
+        ),
+        10,
+        17,
+        8,
+    )
+    wide_lstm_gmm = replace(
+        lstm_gmm, agent=_WIDE_LSTM_GMM, train=replace(lstm_gmm.train, gradient_clip=1.0)
+    )
     return {
         "diffusion-unet": Settings(_UNET, train),
         "diffusion-transformer": Settings(
@@ -137,19 +158,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
             8,
         ),
         "ibc": replace(ibc, wide=replace(ibc, agent=_WIDE_IBC)),
-        "lstm-gmm": Settings(
-            _LSTM_GMM,
-            replace(
-                train,
-                updates=8 * train.updates,
-                batch_size=64,
-                learning_rate=2e-3,
-                betas=(0.9, 0.999),
-            ),
-            10,
-            17,
-            8,
-        ),
+        "lstm-gmm": replace(lstm_gmm, wide=wide_lstm_gmm),
         "bet": Settings(_BET, replace(gpt, updates=5 * train.updates // 2), 3, 10, 8),
         "bc-mlp": Settings(_BC_MLP, replace(train, updates=4 * train.updates), 2, 9, 8),
     }

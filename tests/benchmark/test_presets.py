@@ -26,6 +26,18 @@ def test_ibc_searches_among_known_actions_where_they_have_many_numbers(
         assert cell.agent.width == settings(preset, "ibc").agent.width
 
 
+@pytest.mark.parametrize("preset", ["quick", "laptop"])
+@pytest.mark.parametrize("task", ["pusht", "can"])
+def test_lstm_gmm_is_kept_from_narrow_gaussians_where_a_gripper_hardly_changes(
+    task: str, preset: str
+) -> None:
+    for control, dim in get_task(task).action_dim.items():
+        cell = make_cell(preset, "lstm-gmm", control, 42, "state", demonstrations(task))
+        is_arm = dim > 3
+        assert (cell.agent.min_std >= 0.01, cell.train.gradient_clip > 0) == (is_arm, is_arm)
+        assert cell.train.updates == settings(preset, "lstm-gmm").train.updates
+
+
 def test_the_published_settings_are_the_same_on_every_task() -> None:
     for method, published in PRESETS["paper"].items():
         for task in ("pusht", "square"):
