@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.config import Cell, EvalConfig
-from benchmark.exclusive import exclusive
+from benchmark.once import once
 from benchmark.progress import progress_bar
 from benchmark.rollout import Frame, HoldStill, rollout
 from benchmark.seeding import episode_seeds
@@ -52,13 +52,13 @@ def references(
     """
     replay = EvalConfig(int(demos.lengths.max()), episodes=demos.num_episodes)
     kept = store / "references"
-    ceiling = _once(
+    ceiling = _kept(
         kept / f"demonstrator-{cell.task}-{cell.data}-{cell.data_version}-{replay.id}.parquet",
         lambda: demonstrator(cell.task, demos),
     )
     # How often a policy predicts is nothing to one that never moves.
     still = EvalConfig(split=config.split, episodes=config.episodes)
-    floor = _once(
+    floor = _kept(
         kept / f"hold-still-{cell.task}-{still.id}.parquet",
         lambda: hold_still(cell.task, still),
     )
@@ -109,9 +109,6 @@ def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
         return rollout(still, env, seeds, config, bar.update)
 
 
-def _once(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def _kept(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """The episodes that are kept at a path; where there are none they are played and kept."""
-    with exclusive(path):
-        if not path.is_file():
-            write_parquet(play(), path)
-    return pd.read_parquet(path)
+    return pd.read_parquet(once(path, lambda path: write_parquet(play(), path)))

@@ -131,9 +131,13 @@ def _summary(results: pd.DataFrame) -> list[str]:
         score = score_text(best["score"], best["score_low"], best["score_high"])
         rate = rate_text(best["success"], best["success_low"], best["success_high"])
         task, data, obs_type, preset = key
+        level = (group["score"] == best["score"]) & (group["success"] == best["success"])
+        ties = int(level.sum())
+        who = f"the best of {len(group)} is {best['method']} under {best['control']} control"
+        if ties > 1:
+            who = f"{ties} of {len(group)} policies share the best result"
         sentences.append(
-            f"On {task} from {data} demonstrations ({obs_type}, {preset} preset) the best of "
-            f"{len(group)} is {best['method']} under {best['control']} control: "
+            f"On {task} from {data} demonstrations ({obs_type}, {preset} preset) {who}: "
             f"score {score}, success {rate}."
         )
     return sentences

@@ -11,8 +11,8 @@ import torch
 
 from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
-from benchmark.exclusive import exclusive
 from benchmark.motion import STUCK_SECONDS, motion_measures
+from benchmark.once import once
 from benchmark.progress import progress_bar
 from benchmark.rollout import AgentPolicy, Trace, rollout
 from benchmark.seeding import episode_seeds
@@ -48,9 +48,7 @@ def train_cell(
 ) -> None:
     """Train a cell if that is not done yet; only then are its demonstrations asked for."""
     run = Run(cell, store)
-    with exclusive(run.state_path):
-        if not run.is_trained:
-            train(run, demos(), device, validation(cell))
+    once(run.history_path, lambda _: train(run, demos(), device, validation(cell)))
 
 
 def evaluate_cell(
@@ -62,11 +60,11 @@ def evaluate_cell(
         A row an episode, with the columns that say what was run.
     """
     run = Run(cell, store)
-    path = run.evaluation_path(config)
-    with exclusive(path):
-        if not path.is_file():
-            agent = run.agent().to(device)
-            write_parquet(evaluate(agent, cell, config), path)
+
+    def play(path: Path) -> None:
+        write_parquet(evaluate(run.agent().to(device), cell, config), path)
+
+    once(run.evaluation_path(config), play)
     return run.episodes(config)
 
 

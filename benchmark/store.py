@@ -7,6 +7,8 @@ runs/<cell id>/config.json           the resolved settings of the cell
                episodes/<eval>.parquet   one evaluation, a row an episode
                error.txt             the traceback of the last failure, if any
      references/                     the rows that frame every table, see `benchmark.references`
+
+A `.NAME.lock` beside a file belongs to `benchmark.once`.
 """
 
 from __future__ import annotations
@@ -40,9 +42,14 @@ class Run:
         return self.folder / "state.safetensors"
 
     @property
+    def history_path(self) -> Path:
+        """What a training writes last."""
+        return self.folder / "history.parquet"
+
+    @property
     def is_trained(self) -> bool:
-        """Whether the training is finished; the history is what it writes last."""
-        return (self.folder / "history.parquet").is_file()
+        """Whether the training is finished."""
+        return self.history_path.is_file()
 
     def begin(self) -> None:
         """Write the config down."""
@@ -51,7 +58,7 @@ class Run:
     def finish(self, agent: Agent, history: pd.DataFrame) -> None:
         """Keep the trained policy and its history; drop what was kept to continue from."""
         save_agent(agent, self.folder / "checkpoint")
-        write_parquet(history, self.folder / "history.parquet")
+        write_parquet(history, self.history_path)
         self.state_path.unlink(missing_ok=True)
         (self.folder / "error.txt").unlink(missing_ok=True)
 
@@ -61,7 +68,7 @@ class Run:
 
     def history(self) -> pd.DataFrame:
         """Loss, action error and validation score by update, with the columns of the cell."""
-        history = pd.read_parquet(self.folder / "history.parquet")
+        history = pd.read_parquet(self.history_path)
         return history.assign(
             cell=self.cell.id,
             method=self.cell.method,

@@ -25,9 +25,9 @@ Differences to the published settings, and why:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ import pandas as pd
 import torch
 
 from benchmark.config import Cell
+from benchmark.once import once
 from benchmark.presets import EPISODES, make_cell
 from benchmark.stats import Interval, relative_change
 from benchmark.store import Run, write_parquet
@@ -106,11 +107,9 @@ class ControlTheory(Study):
         """Compare every policy with the closed form; a table for each comparison."""
         for job in self.jobs(config):
             run = Run(job.cell, store)
-            missing = [name for name in MEASUREMENTS if not _path(run, config, name).is_file()]
-            if missing:
-                probe = Probe(job.cell, run, _episodes(config), device)
-                for name in missing:
-                    write_parquet(MEASUREMENTS[name](probe), _path(run, config, name))
+            probe = cache(partial(Probe, job.cell, run, _episodes(config), device))
+            for name in MEASUREMENTS:
+                once(_path(run, config, name), partial(_measure, probe, name))
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """How far every policy is from the closed form."""
@@ -202,6 +201,10 @@ def _episodes(config: StudyConfig) -> int:
 
 def _path(run: Run, config: StudyConfig, name: str) -> Path:
     return run.folder / "control-theory" / f"{name}-v{VERSION}-{_episodes(config)}.parquet"
+
+
+def _measure(probe: Callable[[], Probe], name: str, path: Path) -> None:
+    write_parquet(MEASUREMENTS[name](probe()), path)
 
 
 def _measured(cells: Sequence[Cell], config: StudyConfig, store: Path, name: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import json
 import statistics
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.optimize import isotonic_regression
 from baselines.agent import Agent
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
+from benchmark.once import once
 from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
 from benchmark.store import Run
 from benchmark.studies.ablation import difference, pick, summarise
@@ -70,13 +72,10 @@ class InferenceSteps(Study):
     def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:
         """Time single predictions, once for each cell and number of steps."""
         for job in self.jobs(config):
-            agent = None
+            run = Run(job.cell, store)
             for evaluation in job.evaluations:
-                path = _timing_path(Run(job.cell, store), evaluation)
-                if not path.is_file():
-                    agent = agent or Run(job.cell, store).agent().to(device)
-                    seconds = _seconds(agent, evaluation, job.cell, device)
-                    write_whole(path, json.dumps({"seconds": seconds}))
+                time_one = partial(_keep_seconds, run, evaluation, device)
+                once(_timing_path(run, evaluation), time_one)
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score against seconds a prediction, and the fewest steps that lose less than 1 %."""
@@ -134,6 +133,11 @@ def _timing_path(run: Run, evaluation: EvalConfig) -> Path:
 
 
 @torch.inference_mode()
+def _keep_seconds(run: Run, evaluation: EvalConfig, device: torch.device, path: Path) -> None:
+    seconds = _seconds(run.agent().to(device), evaluation, run.cell, device)
+    write_whole(path, json.dumps({"seconds": seconds}))
+
+
 def _seconds(agent: Agent, evaluation: EvalConfig, cell: Cell, device: torch.device) -> float:
     """Median time of a prediction for a single window, s."""
     agent.set_inference_steps(evaluation.inference_steps)

@@ -17,6 +17,7 @@ from baselines.agent import Agent
 from baselines.diffusion.agent import DiffusionAgent
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
+from benchmark.once import once
 from benchmark.progress import progress_bar
 from benchmark.rollout import AgentPolicy, Trace, rollout
 from benchmark.seeding import derive
@@ -36,9 +37,13 @@ def measured_paths(
     """The rollouts of `roll_out`; with a device, played if they are not on disk yet."""
     key = derive("paths", *map(str, state.tolist()), STEPS, count, cell.action_horizon)
     path = Run(cell, store).folder / "multimodality" / f"paths-{key:016x}.npz"
-    if device is not None and not path.is_file():
+
+    def play(path: Path) -> None:
         agent = Run(cell, store).agent().to(device)
         write_whole(path, roll_out(agent, cell, state, count).to_bytes())
+
+    if device is not None:
+        once(path, play)
     return Paths.from_bytes(path.read_bytes())
 
 
@@ -48,11 +53,15 @@ def measured_denoising(
     """The stages of `denoise`; with a device, computed if they are not on disk yet."""
     key = derive("denoising", *map(str, state.tolist()), SAMPLES)
     path = Run(cell, store).folder / "multimodality" / f"denoising-{key:016x}.npz"
-    if device is not None and not path.is_file():
+
+    def compute(path: Path) -> None:
         agent = Run(cell, store).agent().to(device)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, stages=denoise(agent, cell, state).astype(np.float32))
         write_whole(path, buffer.getvalue())
+
+    if device is not None:
+        once(path, compute)
     with np.load(path) as arrays:
         stages: Floats = arrays["stages"].astype(np.float64)
     return stages

@@ -101,6 +101,17 @@ def test_the_summary_names_the_best_policy_with_its_intervals(
     assert f"score {best['score']:.3f} [{best['score_low']:.2f}, {best['score_high']:.2f}]" in text
 
 
+def test_the_summary_names_no_best_policy_where_several_are_level(
+    make_episodes: EpisodesMaker, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    level = [make_episodes(method, [[1.0, 0.5]]) for method in ("bet", "bc-mlp")]
+    episodes = pd.concat([*level, make_episodes("ibc", [[0.5, 0.5]])], ignore_index=True)
+    page = write_report(Record(episodes, pusht_history, COMMANDS, MACHINE), tmp_path)
+    text = page.read_text()
+    assert "2 of 3 policies share the best result: score 0.750 [" in text
+    assert "the best of" not in text
+
+
 def test_every_test_episode_has_a_bar(report: Path, pusht_episodes: pd.DataFrame) -> None:
     bars = Page(report.read_text()).all("rect")
     tests = pusht_episodes[pusht_episodes["method"] != "demonstrator"]

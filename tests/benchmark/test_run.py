@@ -1,7 +1,5 @@
 """One cell from demonstrations to episodes: which episodes it is validated and tested on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+import benchmark.once
 import benchmark.run
 from baselines.agent import Agent, Spec
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
@@ -122,15 +121,20 @@ def test_what_another_command_made_in_the_meantime_is_not_made_again(
     cell, config = make_cell(), EvalConfig(8, episodes=2)
     run, played = Run(cell, tmp_path), pd.DataFrame({"score": [0.5, 0.7]})
 
-    @contextmanager
-    def waited_for(path: Path) -> Iterator[None]:
-        if path == run.state_path:
-            write_parquet(pd.DataFrame({"update": [2.0]}), run.folder / "history.parquet")
-        else:
-            write_parquet(played, path)
-        yield
+    class WaitedFor:
+        """A lock that is free when somebody else has written both files."""
 
-    monkeypatch.setattr(benchmark.run, "exclusive", waited_for)
+        def __init__(self, _: Path) -> None:
+            pass
+
+        def acquire(self, blocking: bool) -> None:  # noqa: ARG002
+            write_parquet(pd.DataFrame({"update": [2.0]}), run.history_path)
+            write_parquet(played, run.evaluation_path(config))
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(benchmark.once, "FileLock", WaitedFor)
     train_cell(cell, lambda: pytest.fail("trained again"), tmp_path, torch.device("cpu"))
     episodes = evaluate_cell(cell, config, tmp_path, torch.device("cpu"))
     pd.testing.assert_frame_equal(episodes, played)
