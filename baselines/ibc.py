@@ -24,6 +24,8 @@ Differences:
     - With `known_share` some negatives, and some of the candidates that a search starts from, are
       chunks demonstrated anywhere in the data. In ten dimensions uniform ones lie so far from the
       few poses that a robot takes that no search finds its way from there.
+    - With `shaken_share` a round of the derivative-free search shakes some numbers of a candidate
+      and keeps the others. Shaking all of ten makes a good candidate better too seldom.
     - Langevin dynamics are run once, without the second run at the smallest step.
     - Averaged weights are evaluated, as of every method here.
 """
@@ -85,6 +87,9 @@ class IbcConfig:
     normalised units."""
     noise_decay: float = 1.0
     """Factor on that noise after each round; IBC's own search halves it."""
+    shaken_share: float = field(default=1.0, metadata={"later": True})
+    """Share of a candidate's numbers that a round of a derivative-free search shakes, others each
+    time; 1 shakes all of them, as published."""
     choice: Choice = "drawn"
     """Which candidate of the last round is taken: one drawn by exp(-E), or the one of lowest E."""
     train_iterations: int = 100
@@ -120,6 +125,10 @@ class IbcConfig:
             raise ValueError(
                 f"near_share {self.near_share} and known_share {self.known_share} are more than "
                 "all of the negatives"
+            )
+        if not 0 < self.shaken_share <= 1:
+            raise ValueError(
+                f"shaken_share is {self.shaken_share}; allowed: more than 0, and 1 at most"
             )
         low, high = self.near_noise
         if not 0 < low <= high:
@@ -269,10 +278,16 @@ class Ibc(Agent):
             shares = (-self.energy.judge(obs, found)).softmax(-1).reshape(start.shape[:3])
             chosen = choose(shares, shares.shape[-1], generator).flatten(0, 1)
             found = found.gather(1, chosen[..., None].expand_as(found))
-            shaken = randn(tuple(start.shape), generator, obs.device).flatten(0, 1)
-            found = (found + noise * shaken).clamp(-LIMIT, LIMIT)
+            shake = self._shake((*start.shape[:3], self.size), generator, obs.device)
+            found = (found + noise * shake.flatten(0, 1)).clamp(-LIMIT, LIMIT)
             noise *= self.config.noise_decay
         return found
+
+    def _shake(self, shape: tuple[int, ...], generator: Generators, device: torch.device) -> Tensor:
+        """Standard normal noise of `shape` on a share of the numbers, nought on the others."""
+        noise = randn(shape, generator, device)
+        share = self.config.shaken_share
+        return noise if share == 1 else noise * (rand(shape, generator, device) < share)
 
     def _langevin(
         self,

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from baselines.diffusion.unet import ConditionalUnet1d
 from benchmark.presets import PRESETS, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+METHODS = ("diffusion-unet", "diffusion-transformer", "ibc", "lstm-gmm", "bet", "bc-mlp")
+README = REPOSITORY / "README.md"
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
 
 
@@ -56,6 +59,41 @@ def test_the_preset_table_of_diffusion_unet_is_true() -> None:
             f"| {millions:.2f} M | {train.updates:,} x {train.batch_size} |"
         )
         assert row in page
+
+
+def rows_of_tasks(page: Path) -> list[dict[str, str]]:
+    """Rows of the tables with a column a task, by the titles of their columns."""
+    found = []
+    for block in page.read_text().split("\n\n"):
+        if block.startswith("| ") and "| Lift |" in block:
+            lines = [re.split(r" *\| *", line)[1:-1] for line in block.splitlines()]
+            found += [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+    return found
+
+
+def test_the_tables_of_tasks_say_what_the_results_say() -> None:
+    """In the README a row a method and control mode, on a method's page a row a control mode."""
+    tasks = {"Push-T": "pusht", "Lift": "lift", "Can": "can", "Square": "square"}
+    rows = [row | {"method": row["method"].strip("`")} for row in rows_of_tasks(README)]
+    for method in METHODS:
+        page = REPOSITORY / "docs" / "methods" / f"{method}.md"
+        rows += [row | {"method": method} for row in rows_of_tasks(page)]
+    said: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        for title in row.keys() & tasks.keys():
+            if row[title] != "-":
+                key = tasks[title], row["method"], row["control"]
+                said.setdefault(key, set()).add(row[title])
+    results = pd.concat(
+        pd.read_csv(REPOSITORY / "results" / f"{task}-scripted-laptop" / "results.csv")
+        for task in tasks.values()
+    )
+    found = {}
+    for result in results[results["role"] == "method"].to_dict("records"):
+        success, low, high = (100 * result[f"success{end}"] for end in ("", "_low", "_high"))
+        cell = f"{success:.0f} % [{low:.0f}, {high:.0f}]"
+        found[result["task"], result["method"], result["control"]] = {cell}
+    assert said == found
 
 
 def test_the_environment_snippet_plays_an_episode(tmp_path: Path) -> None:

@@ -239,6 +239,39 @@ def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(
     assert max(each.abs().max().item() for each in rounds) <= 1
 
 
+def test_a_round_shakes_a_share_of_the_numbers_and_keeps_the_others(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_ibc(iterations=2, noise=0.01, candidates=2000, shaken_share=0.25)
+    rounds: list[Tensor] = []
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        rounds.append(actions[0])
+        return torch.zeros(actions.shape[:2])
+
+    judged_by(agent, judge, monkeypatch)
+    agent.act(states(1), stream(0))
+    before, after = rounds
+    nearest = torch.cdist(after.double(), before.double()).argmin(1)
+    moved = (after - before[nearest]).abs() > 0
+    torch.testing.assert_close(moved.float().mean(0), torch.full((6,), 0.25), rtol=0, atol=0.04)
+
+
+def test_while_the_noise_is_large_a_search_that_shakes_some_numbers_comes_nearer(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {}
+    for share in (0.25, 1.0):
+        config = replace(TINY, iterations=15, noise_decay=0.9, shaken_share=share)
+        agent = make_tiny("ibc", config, pred_horizon=7)
+        assert isinstance(agent, Ibc)
+        minimum = 0.5 * uniform(1, 12)
+        judged_by(agent, partial(_squared_distance, minimum=minimum), monkeypatch)
+        found = chunks_of(agent, agent.act(states(5), stream(0)))
+        errors[share] = (found[:, 0] - minimum).square().mean().sqrt().item()
+    assert errors[0.25] < 0.7 * errors[1.0], errors
+
+
 def test_resampling_follows_the_energy(
     make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +388,8 @@ def test_langevin_negatives_are_harder_than_uniform_ones(
         ({"iterations": 0}, "iterations is 0; allowed: 1 or more"),
         ({"train_iterations": -1}, "train_iterations is -1; allowed: 1 or more"),
         ({"knots": -1}, "knots is -1; allowed: 0 or more"),
+        ({"shaken_share": 0.0}, "shaken_share is 0.0; allowed: more than 0, and 1 at most"),
+        ({"shaken_share": 1.1}, "shaken_share is 1.1; allowed: more than 0"),
         ({"near_share": 1.5}, "near_share is 1.5; allowed: 0 to 1"),
         ({"near_noise": (0.0, 0.5)}, r"near_noise is \(0.0, 0.5\); allowed: 0 < least <= largest"),
         ({"near_noise": (0.5, 0.1)}, r"near_noise is \(0.5, 0.1\); allowed"),
