@@ -100,10 +100,10 @@ _IBC = IbcConfig(
 )
 # An arm's action has seven or ten numbers, and a search that starts anywhere finds nothing there:
 # on validation seeds of Lift 0.96 in place of 0.04 under position control, 1.00 in place of 0.00
-# under velocity control. Longer training only sharpens the energy about what was demonstrated, and
-# fewer episodes succeed (results/search).
-_WIDE_IBC_UPDATES = 9_600
+# under velocity control (results/search).
 _WIDE_IBC = replace(_IBC, near_share=0.25, known_share=0.75, noise=0.15, shaken_share=0.3)
+# Trained longer, it succeeds in fewer validation episodes of Can (docs/methods/ibc.md).
+_WIDE_IBC_UPDATES = 9_600
 # Batches of 64 and a learning rate of 2e-3, with four times the updates: 0.87 in place of 0.66 on
 # validation seeds, in the same time (results/search).
 _LSTM_GMM = LstmGmmConfig(hidden=256)
