@@ -102,7 +102,8 @@ _IBC = IbcConfig(
 # on validation seeds of Lift 0.96 in place of 0.04 under position control, 1.00 in place of 0.00
 # under velocity control (results/search).
 _WIDE_IBC = replace(_IBC, near_share=0.25, known_share=0.75, noise=0.15, shaken_share=0.3)
-# Trained longer, it succeeds in fewer validation episodes of Can (docs/methods/ibc.md).
+# With 24,000 it succeeds in 0.20 of the validation episodes of Can in place of 0.40
+# (results/search).
 _WIDE_IBC_UPDATES = 9_600
 # Batches of 64 and a learning rate of 2e-3, with four times the updates: 0.87 in place of 0.66 on
 # validation seeds, in the same time (results/search).
