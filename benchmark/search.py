@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.config import Cell, EvalConfig, override_evaluation
+from benchmark.config import EvalConfig, override_evaluation
 from benchmark.errors import UsageError, usage_errors
 from benchmark.run import best_device, run_cell
 from benchmark.stats import mean_score, success_rate
 from benchmark.store import Run
-from benchmark.sweep import SweepConfig, prepare
+from benchmark.sweep import SweepConfig, check, prepare
 from benchmark.tables import rate_text, score_text
 from benchmark.text_table import Table
-from envs.demos.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,10 @@ def search(
         The candidates, best score first; also written to `out`, from the first candidate on.
     """
     done: list[Candidate] = []
-    plans = [_prepare(text, config, episodes) for text in candidates]
-    for _, cells, _ in plans:
-        if len(cells) != 1:
-            raise UsageError(
-                f"a search tunes one cell, not {len(cells)}: "
-                "give one method, one control mode and one seed"
-            )
+    plans = [_plan(text, config, episodes) for text in candidates]
     table = None
-    for text, (demos, (cell,), at) in zip(candidates, plans, strict=True):
+    for text, (changed, at) in zip(candidates, plans, strict=True):
+        demos, (cell,) = prepare(changed)
         print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
         played = run_cell(cell, at, demos, store, best_device())
         minutes = float(Run(cell, store).history()["seconds"].iloc[-1]) / 60
@@ -72,16 +66,20 @@ def search(
     return table
 
 
-def _prepare(
-    text: str, config: SweepConfig, episodes: int
-) -> tuple[Demonstrations, list[Cell], EvalConfig]:
-    """What a candidate trains on, what it trains, and how that is evaluated."""
+def _plan(text: str, config: SweepConfig, episodes: int) -> tuple[SweepConfig, EvalConfig]:
+    """What a candidate changes in the sweep, and how it is evaluated."""
     words = text.split()
     changes = [word for word in words if not word.startswith("eval.")]
-    demos, cells = prepare(replace(config, set=(*config.set, *changes)))
+    changed = replace(config, set=(*config.set, *changes))
+    cells = check(changed)
+    if len(cells) != 1:
+        raise UsageError(
+            f"a search tunes one cell, not {len(cells)}: "
+            "give one method, one control mode and one seed"
+        )
     evaluation = replace(config.evaluation(cells[0]), split="validation", episodes=episodes)
     with usage_errors():
-        return demos, cells, override_evaluation(evaluation, words)
+        return changed, override_evaluation(evaluation, words)
 
 
 def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.DataFrame]:

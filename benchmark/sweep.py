@@ -13,12 +13,13 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from benchmark.config import Cell, EvalConfig, override
 from benchmark.errors import UsageError, usage_errors
-from benchmark.presets import EPISODES, PRESETS, make_cell, settings
+from benchmark.presets import EPISODES, PRESETS, make_cell
 from benchmark.progress import say
 from benchmark.record import Record, beside, read_beside
 from benchmark.references import references
@@ -29,7 +30,7 @@ from benchmark.tables import present, results_table
 from benchmark.tasks import get_task
 from benchmark.workers import Job, default_workers, run_jobs
 from envs.control import CONTROLS, Control
-from envs.demos.demonstrations import Demonstrations
+from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.demos.sources import Source
 
 
@@ -109,15 +110,29 @@ def prepare(config: SweepConfig) -> tuple[Demonstrations, list[Cell]]:
     Raises:
         UsageError: If a task, method, preset, setting or file does not exist.
     """
+    check(config)
     with usage_errors():
-        for method in config.methods:  # before demonstrations are generated
-            settings(config.preset, method)
-        read_beside(config.beside, config.task)
         demos = load_demonstrations(config)
-        cells = plan(config, demos)
+        return demos, plan(config, demos)
+
+
+def check(config: SweepConfig) -> list[Cell]:
+    """What a mistake would spoil, before demonstrations are generated, which takes minutes.
+
+    Returns:
+        The cells but for the demonstrations, of which only the task and the source are known yet.
+
+    Raises:
+        UsageError: If a task, method, preset or setting does not exist, or an earlier report.
+    """
+    with usage_errors():
+        read_beside(config.beside, config.task)
+        one_step = np.zeros((1, 1))
+        source = Metadata(config.task, config.data, version="", seed=None)
+        cells = plan(config, Demonstrations(one_step, one_step, np.array([1]), {}, source))
         for cell in cells:
             config.evaluation(cell)
-        return demos, cells
+        return cells
 
 
 def plan(config: SweepConfig, demos: Demonstrations) -> list[Cell]:

@@ -99,6 +99,31 @@ def test_a_users_mistake_ends_with_code_2_and_says_what_is_allowed(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "--task", "can", "--set", "train.update=3"], "no setting 'train.update'"),
+        (["sweep", "--task", "can", "--methods", "ibc", "dp"], "no method 'dp'"),
+        (["sweep", "--task", "can", "--latency", "-1"], "latency is -1"),
+        (["run", "can", "ibc", "--set", "agent.shaken_share=2"], "shaken_share is 2.0"),
+        (["search", "can", "ibc", "", "train.update=3"], "no setting 'train.update'"),
+        (["search", "can", "ibc", "", "eval.horizon=3"], "eval.horizon=3: write eval.NAME"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_the_settings_is_said_before_demonstrations_are_generated(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        benchmark.sweep, "load_demonstrations", lambda _: pytest.fail("demonstrations were made")
+    )
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["swep"], ["sweep", "--presets", "smoke"], ["sweep", "--control", "torque"], ["run", "pusht"]],
     ids=" ".join,
