@@ -13,22 +13,22 @@ from typing import Annotated, Any
 import tyro
 
 from baselines.agent import agents
-from benchmark.allocator import keep_freed_memory
-from benchmark.demos_cli import import_file, inspect, list_demonstrations
-from benchmark.doctor import doctor_command
+from benchmark.commands.demos import import_file, inspect, list_demonstrations
+from benchmark.commands.doctor import doctor_command
+from benchmark.commands.search import search
 from benchmark.errors import UsageError, usage_errors
-from benchmark.perf import perf_command
-from benchmark.presets import PRESETS
-from benchmark.record import read_record
-from benchmark.report import write_report
-from benchmark.search import search
-from benchmark.store import default_store
+from benchmark.perf.measure import perf_command
+from benchmark.plan.presets import PRESETS
+from benchmark.plan.sweep import SweepConfig, show_plan, sweep
+from benchmark.plan.tasks import tasks
+from benchmark.report.page import write_report
+from benchmark.report.record import read_record
+from benchmark.running.allocator import keep_freed_memory
+from benchmark.running.store import default_store
 from benchmark.studies import STUDIES
 from benchmark.studies.runner import find_studies, run_studies
 from benchmark.studies.runner import show_plan as show_studies
 from benchmark.studies.study import StudyConfig
-from benchmark.sweep import SweepConfig, show_plan, sweep
-from benchmark.tasks import tasks
 from envs.control import Control
 from envs.demos.sources import Source
 

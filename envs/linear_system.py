@@ -1,7 +1,7 @@
 """Linear systems s' = A s + B a + w with the linear-quadratic regulator that is optimal for them.
 
 Here everything about imitation is known in closed form: the expert is a = -K s, what it does later
-is Gaussian given s, and so is the optimal denoiser (`benchmark.studies.control_theory`).
+is Gaussian given s, and so is the optimal denoiser (`benchmark.studies.control_theory.study`).
 
     stable      a mass on a spring with a damper; it comes to rest by itself
     unstable    a pole balanced on a cart, linearised about upright; it falls by itself

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from baselines.diffusion.unet import ConditionalUnet1d
-from benchmark.presets import PRESETS, settings
+from benchmark.plan.presets import PRESETS, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 METHODS = ("diffusion-unet", "diffusion-transformer", "ibc", "lstm-gmm", "bet", "bc-mlp")

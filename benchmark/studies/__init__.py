@@ -1,13 +1,13 @@
 """The studies: every claim of the paper as a command, one file a claim."""
 
 from benchmark.studies.action_horizon import ActionHorizon
-from benchmark.studies.control_mode import ControlMode
-from benchmark.studies.control_theory import ControlTheory
+from benchmark.studies.control_mode.study import ControlMode
+from benchmark.studies.control_theory.study import ControlTheory
 from benchmark.studies.data_efficiency import DataEfficiency
 from benchmark.studies.idle_actions import IdleActions
 from benchmark.studies.inference_steps import InferenceSteps
 from benchmark.studies.latency import Latency
-from benchmark.studies.multimodality import Multimodality
+from benchmark.studies.multimodality.study import Multimodality
 from benchmark.studies.noise_schedule import NoiseSchedule
 from benchmark.studies.observation_horizon import ObservationHorizon
 from benchmark.studies.study import Study

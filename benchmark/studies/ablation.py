@@ -16,8 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from benchmark.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.stats import (
+from benchmark.evidence.stats import (
     CONFIDENCE,
     Interval,
     bootstrap_mean,
@@ -27,9 +26,10 @@ from benchmark.stats import (
     success_rate,
     wilson,
 )
+from benchmark.evidence.tables import rate_text, score_text
+from benchmark.evidence.text_table import Table
+from benchmark.report.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
 from benchmark.studies.study import Drawing, Findings, Sheet, StudyConfig, Verdict
-from benchmark.tables import rate_text, score_text
-from benchmark.text_table import Table
 
 POLICY = ("method", "control")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.presets import predicting
+from benchmark.plan.presets import predicting
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import (
     SCORE,
     SUCCESS,
@@ -19,7 +20,6 @@ from benchmark.studies.ablation import (
     pick,
 )
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge, merged, played
-from benchmark.workers import Job
 
 HORIZONS = (1, 2, 4, 8, 16, 32, 64)
 SMOKE_HORIZONS = (1, 8, 16)
@@ -37,7 +37,7 @@ def horizon_jobs(study: Study, config: StudyConfig) -> list[Job]:
     """Every method under its home control mode at every action horizon.
 
     A horizon that a preset's prediction does not reach is played by a cell trained to predict
-    further (`benchmark.presets.predicting`).
+    further (`benchmark.plan.presets.predicting`).
     """
     jobs = []
     for job in study.home_jobs(config):

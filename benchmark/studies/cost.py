@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmark.config import Cell
-from benchmark.run import best_device
-from benchmark.store import Run
-from benchmark.train import Trainer
-from benchmark.workers import Job
+from benchmark.plan.config import Cell
+from benchmark.running.run import best_device
+from benchmark.running.store import Run
+from benchmark.running.train import Trainer
+from benchmark.running.workers import Job
 
 TIMED_UPDATES = 3
 

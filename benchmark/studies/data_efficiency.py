@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
-from benchmark.workers import Job
 
 NUMBERS = (20, 40, 90, 200, 400, 800)
 SMOKE_NUMBERS = (10, 20)

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UsageError
-from benchmark.stats import contrast
+from benchmark.evidence.stats import contrast
+from benchmark.evidence.tables import rate_text
+from benchmark.plan.tasks import get_task
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import (
     SCORE,
     SUCCESS,
@@ -20,9 +23,6 @@ from benchmark.studies.ablation import (
     pick,
 )
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
-from benchmark.tables import rate_text
-from benchmark.tasks import get_task
-from benchmark.workers import Job
 from envs.demos.demonstrations import Demonstrations
 
 RATES = (0.0, 0.1, 0.3)

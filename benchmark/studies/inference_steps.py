@@ -17,11 +17,15 @@ from matplotlib.ticker import FuncFormatter
 from scipy.optimize import isotonic_regression
 
 from baselines.agent import Agent
-from benchmark.config import Cell, EvalConfig
+from benchmark.evidence.tables import rate_text, score_text
+from benchmark.evidence.text_table import Table
 from benchmark.files import write_whole
-from benchmark.once import once
-from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.store import Run
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.tasks import get_task
+from benchmark.report.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.running.once import once
+from benchmark.running.store import Run
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import difference, pick, summarise
 from benchmark.studies.study import (
     Drawing,
@@ -33,10 +37,6 @@ from benchmark.studies.study import (
     merged,
     played,
 )
-from benchmark.tables import rate_text, score_text
-from benchmark.tasks import get_task
-from benchmark.text_table import Table
-from benchmark.workers import Job
 
 STEPS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 50, 100)
 SMOKE_STEPS = (1, 10, 32)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.presets import PRESETS, predicting
-from benchmark.stats import contrast
+from benchmark.evidence.stats import contrast
+from benchmark.plan.presets import PRESETS, predicting
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge, merged, played
-from benchmark.workers import Job
 from envs.control import CONTROLS
 
 LATENCIES = (0, 1, 2, 3, 4, 6, 8)

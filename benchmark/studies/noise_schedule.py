@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 
 from baselines.diffusion.schedule import BetaSchedule, Prediction
-from benchmark.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.evidence.tables import rate_text, score_text
+from benchmark.evidence.text_table import Table
+from benchmark.report.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import by_method, difference, pick, summarise
 from benchmark.studies.study import (
     Drawing,
@@ -23,9 +26,6 @@ from benchmark.studies.study import (
     merged,
     played,
 )
-from benchmark.tables import rate_text, score_text
-from benchmark.text_table import Table
-from benchmark.workers import Job
 
 SCHEDULES: tuple[str, ...] = get_args(BetaSchedule)
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)

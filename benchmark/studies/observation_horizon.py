@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.config import Cell
+from benchmark.plan.config import Cell
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
-from benchmark.workers import Job
 
 HORIZONS = (1, 2, 4, 8)
 SMOKE_HORIZONS = (1, 4)

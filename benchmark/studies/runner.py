@@ -8,17 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.errors import UsageError, usage_errors
+from benchmark.evidence.tables import difference_text
+from benchmark.evidence.text_table import Table
 from benchmark.files import write_whole
-from benchmark.plots import save_figure
+from benchmark.plan.sweep import machine
 from benchmark.progress import say
-from benchmark.run import best_device
-from benchmark.store import Run
+from benchmark.report.plots import save_figure
+from benchmark.running.run import best_device
+from benchmark.running.store import Run
+from benchmark.running.workers import default_workers, is_done, run_jobs
 from benchmark.studies.cost import cost_text
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
-from benchmark.sweep import machine
-from benchmark.tables import difference_text
-from benchmark.text_table import Table
-from benchmark.workers import default_workers, is_done, run_jobs
 
 
 class StudyError(Exception):

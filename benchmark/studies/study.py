@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 
 from baselines.agent import agent_class
 from baselines.diffusion.agent import DiffusionAgent
-from benchmark.config import Cell, EvalConfig
 from benchmark.errors import UsageError
-from benchmark.presets import EPISODES, HOME_CONTROL, PRESETS, make_cell
-from benchmark.stats import Interval
-from benchmark.store import Run
-from benchmark.tasks import Motion, get_task
-from benchmark.text_table import Table
-from benchmark.workers import Job
+from benchmark.evidence.stats import Interval
+from benchmark.evidence.text_table import Table
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.presets import EPISODES, HOME_CONTROL, PRESETS, make_cell
+from benchmark.plan.tasks import Motion, get_task
+from benchmark.running.store import Run
+from benchmark.running.workers import Job
 from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.evidence.tables import rate_text
+from benchmark.running.workers import Job
 from benchmark.studies.ablation import Measure, ablation_findings, by_method, difference, pick
 from benchmark.studies.action_horizon import MIDDLE, SETTING, horizon_jobs, trained_for
 from benchmark.studies.study import Findings, Study, StudyConfig, judge, played
-from benchmark.tables import rate_text
-from benchmark.workers import Job
 
 
 class TemporalConsistency(Study):

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.config import Cell
-from benchmark.plots import DASHES, OKABE_ITO, empty_figure, grid, legend, log_scale
-from benchmark.presets import HOME_CONTROL
-from benchmark.stats import CONFIDENCE, RESAMPLES, Interval
-from benchmark.store import Run
+from benchmark.evidence.stats import CONFIDENCE, RESAMPLES, Interval
+from benchmark.evidence.tables import score_text
+from benchmark.evidence.text_table import Table
+from benchmark.plan.config import Cell
+from benchmark.plan.presets import HOME_CONTROL
+from benchmark.report.plots import DASHES, OKABE_ITO, empty_figure, grid, legend, log_scale
+from benchmark.running.store import Run
+from benchmark.running.workers import Job
 from benchmark.studies.study import Drawing, Findings, Sheet, Study, StudyConfig, judge, merged
-from benchmark.tables import score_text
-from benchmark.text_table import Table
-from benchmark.workers import Job
 
 CHECKPOINTS = 10
 SMOKE_CHECKPOINTS = 3

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.tables import results_table
+from benchmark.evidence.tables import results_table
 
 EpisodesMaker = Callable[..., pd.DataFrame]
 

@@ -10,7 +10,7 @@ import baselines.agent
 import benchmark.cli
 from baselines.bc_mlp import BcMlp
 from benchmark.cli import main
-from benchmark.train import Trainer
+from benchmark.running.train import Trainer
 from envs.demos.demonstrations import Demonstrations
 
 TINY = ["--preset", "smoke", "--methods", "diffusion-unet", "--control", "position"]
@@ -117,7 +117,9 @@ def test_a_mistake_in_the_settings_is_said_before_demonstrations_are_generated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        benchmark.sweep, "load_demonstrations", lambda _: pytest.fail("demonstrations were made")
+        benchmark.plan.sweep,
+        "load_demonstrations",
+        lambda _: pytest.fail("demonstrations were made"),
     )
     assert main(arguments) == 2
     assert message in capsys.readouterr().err

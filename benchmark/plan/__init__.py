@@ -1,0 +1,1 @@
+"""What a command means: tasks, presets, cells, evaluations and seeds."""

@@ -1,0 +1,246 @@
+"""What is run: a cell (one policy, trained once) and the settings it is evaluated under.
+
+A cell's id is the hash of its resolved config, so that the same settings are never trained twice
+and no two settings share a run. Evaluation settings are a second key: sweeping them never retrains.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from baselines.agent import agent_class, config_from_json
+from baselines.choices import check_choice
+from baselines.normalizer import Scaling
+from benchmark.plan.seeding import FIRST_SEED, Split
+from envs.control import CONTROLS, Control
+
+Precision = Literal["auto", "float32", "bfloat16"]
+MEASURES = 2
+"""Version of what an evaluation measures: raised when a column is added, so that all are played
+again. 2: how the agent moves."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a policy is trained."""
+
+    updates: int = 6000
+    """Optimiser updates."""
+    batch_size: int = 256
+    """Windows an update."""
+    learning_rate: float = 1e-4
+    """Peak of AdamW's learning rate; it falls to 0 along a cosine."""
+    warmup_updates: int = 500
+    """Updates over which the learning rate rises linearly from 0."""
+    betas: tuple[float, float] = (0.95, 0.999)
+    """Of AdamW."""
+    weight_decay: float = 1e-6
+    """Of AdamW."""
+    gradient_clip: float = 0.0
+    """Largest norm of the gradient; 0 clips nothing."""
+    ema_power: float = 0.75
+    """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
+    ema_maximum: float = 0.9999
+    """Largest decay of that average."""
+    precision: Precision = "auto"
+    """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
+    (see `benchmark.running.train.multiplies_bfloat16`) and float32 elsewhere."""
+    checkpoints: int = 5
+    """How often, evenly spread, action error and validation score are measured."""
+    validation_episodes: int = 20
+    """Episodes of each validation; 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("updates", 1),
+            ("batch_size", 1),
+            ("warmup_updates", 0),
+            ("checkpoints", 1),
+            ("validation_episodes", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
+        check_choice("precision", self.precision, get_args(Precision))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy, trained once: everything that its weights depend on."""
+
+    task: str
+    """Name in `benchmark.plan.tasks`."""
+    method: str
+    """Name an agent is registered under."""
+    control: Control
+    """What an action means."""
+    seed: int
+    """Of initial weights, batches and noise in training."""
+    preset: str
+    """Where the settings come from; results of several presets are never mixed unsaid."""
+    data: str
+    """Source of the demonstrations: scripted or human."""
+    data_version: str
+    """Version or fingerprint of the demonstrations."""
+    num_demonstrations: int
+    """Episodes trained on."""
+    obs_type: str
+    """What the policy observes."""
+    agent: Any
+    """The method's own config."""
+    train: TrainConfig
+    """How it is trained."""
+    action_scaling: Scaling
+    """How actions are scaled to the network's range."""
+    obs_horizon: int = 2
+    """To."""
+    pred_horizon: int = 16
+    """Tp."""
+    action_horizon: int = 8
+    """Ta that windows are padded for, and the default of evaluation."""
+
+    def __post_init__(self) -> None:
+        check_choice("control", self.control, CONTROLS)
+        check_choice("action_scaling", self.action_scaling, get_args(Scaling))
+        longest = self.pred_horizon - self.obs_horizon + 1
+        if not 1 <= self.action_horizon <= longest:
+            raise ValueError(
+                f"action_horizon is {self.action_horizon}; allowed: 1 to {longest} "
+                f"(pred_horizon {self.pred_horizon} - obs_horizon {self.obs_horizon} + 1)"
+            )
+
+    @property
+    def id(self) -> str:
+        """A readable name that ends in the hash of all settings."""
+        return f"{self.task}-{self.data}-{self.method}-{self.control}-s{self.seed}-{_hash(self)}"
+
+    def to_json(self) -> str:
+        """The resolved config."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Cell:
+        """Read `to_json` back."""
+        values = json.loads(text)
+        agent = config_from_json(agent_class(values["method"]).Config, values["agent"])
+        train = config_from_json(TrainConfig, values["train"])
+        return cls(**{**values, "agent": agent, "train": train})
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How a trained policy is evaluated."""
+
+    action_horizon: int = 8
+    """Ta, actions executed before the next prediction."""
+    latency: int = 0
+    """Steps between the newest observation that the policy sees and its first executed action."""
+    inference_steps: int = 0
+    """Denoising steps of a prediction (IBC: rounds of its search); 0 leaves the method as it was
+    configured."""
+    sampler: str = ""
+    """ddpm or ddim, for a method that denoises; empty leaves it as it was configured."""
+    split: Split = "test"
+    """Which episode seeds."""
+    episodes: int = 50
+    """How many of them."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("action_horizon", 1),
+            ("latency", 0),
+            ("inference_steps", 0),
+            ("episodes", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_choice("split", self.split, FIRST_SEED)
+
+    @property
+    def id(self) -> str:
+        """A readable name that ends in the hash of all settings."""
+        key = _hash(self, MEASURES)
+        return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{key}"
+
+
+_SETTINGS = ("seed", "action_scaling", "obs_horizon", "pred_horizon", "action_horizon")
+"""What `override` changes of a cell itself; the rest says what it is trained on and called."""
+
+
+def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
+    """Replace settings of a cell by name: `seed`, `train.updates`, `agent.channels`.
+
+    Values are JSON (`300`, `[64, 128]`, `"ddpm"`); a word that is no JSON is taken as text.
+
+    Raises:
+        ValueError: If there is no such setting, or the value is of another type.
+    """
+    parts = {"": cell, "train": cell.train, "agent": cell.agent}
+    values: dict[str, dict[str, Any]] = {owner: {} for owner in parts}
+    for key, text in changes.items():
+        owner, _, name = key.rpartition(".")
+        known = [*_SETTINGS, "agent.NAME", "train.NAME"]
+        if owner and owner in parts:
+            known = [field.name for field in dataclasses.fields(parts[owner])]
+        if owner not in parts or name not in known:
+            raise ValueError(f"no setting {key!r}; settings there: {', '.join(sorted(known))}")
+        value, old = _parse(text), getattr(parts[owner], name)
+        if isinstance(old, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(old):
+            raise ValueError(f"{key}={text}: expected {type(old).__name__}, such as {old!r}")
+        values[owner][name] = value
+    # All of a part at once: they are checked together, so their order does not matter.
+    agent, train = (dataclasses.replace(parts[name], **values[name]) for name in ("agent", "train"))
+    return dataclasses.replace(cell, agent=agent, train=train, **values[""])
+
+
+def override_evaluation(config: EvalConfig, changes: Sequence[str]) -> EvalConfig:
+    """Replace how a policy is evaluated, as in eval.action_horizon=12; leave out other names.
+
+    Raises:
+        ValueError: If there is no such setting, or the value is no whole number.
+    """
+    known = ("action_horizon", "latency", "inference_steps")
+    for change in changes:
+        key, _, text = change.partition("=")
+        if not key.startswith("eval."):
+            continue
+        name = key.removeprefix("eval.")
+        if name not in known or not text.isdecimal():
+            raise ValueError(f"{change}: write eval.NAME=NUMBER with one of {', '.join(known)}")
+        config = dataclasses.replace(config, **{name: int(text)})  # type: ignore[arg-type]
+    return config
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _hash(config: Any, *more: int) -> str:
+    text = "".join([json.dumps(_hashed(config), sort_keys=True), *map(str, more)])
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def _hashed(config: Any) -> dict[str, Any]:
+    """The settings that make an id.
+
+    A field with the metadata `later` was added when there were runs already: at its default it is
+    left out, so that they keep their ids.
+    """
+    return {
+        field.name: _hashed(value) if dataclasses.is_dataclass(value) else value
+        for field in dataclasses.fields(config)
+        for value in [getattr(config, field.name)]
+        if not (field.metadata.get("later") and value == field.default)
+    }

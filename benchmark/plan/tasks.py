@@ -1,0 +1,266 @@
+"""The tasks: what an environment is called, where its demonstrations come from, what is measured.
+
+A task never names a method. Tasks of other packages come in through the entry-point group
+`dpbench.tasks`: a module-level `Task` under its name.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+import envs
+from baselines.normalizer import Scaling
+from envs import linear_system
+from envs.control import Control, to_velocity
+from envs.demos import linear_system_lqr, pusht_idle
+from envs.demos.demonstrations import Demonstrations
+from envs.demos.robosuite_sources import load_robosuite
+from envs.demos.sources import Source, load_pusht
+from envs.linear_system import SYSTEMS, SystemName
+from envs.robosuite import scenes
+from envs.robosuite.actions import ACTION_DIM
+from envs.robosuite.cameras import CAMERAS, IMAGE_SIZE
+from envs.robosuite.observations import OBS_TYPES, robot_part
+from envs.robosuite.scenes import ROBOT_DIM, SCENES, TaskName
+from envs.robosuite.simulation import MAX_DELTA
+
+gymnasium.register_envs(envs)
+
+ENTRY_POINTS = "dpbench.tasks"
+
+
+class Loader(Protocol):
+    """Reads or generates the demonstrations of a task."""
+
+    def __call__(
+        self,
+        source: Source,
+        obs_type: Any,
+        path: Path | None,
+        num_episodes: int | None,
+        seed: int,
+    ) -> Demonstrations:
+        """Demonstrations of `source`; see `envs.demos.sources.load_pusht`."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How an agent's motion is measured on a task; see `benchmark.running.motion`."""
+
+    position: Callable[[NDArray[np.float64], str], NDArray[np.float64]]
+    """`state` observations (..., Do) of an observation type to where the agent is, (..., D)."""
+    commanded: Callable[[NDArray[np.float64], Control], NDArray[np.float64]]
+    """Actions (T, ..., Da) to the path of the set-point, (T, ..., D), up to a constant."""
+    hz: int
+    """Control steps a second."""
+    still: float
+    """Distance that does not count as motion, in the unit of a position."""
+    unit: str
+    """Of a position."""
+    action_per_unit: Mapping[Control, float] = field(
+        default_factory=lambda: {"position": 1.0, "velocity": 1.0}
+    )
+    """What is added to the first D numbers of an action to command one unit of position more."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the benchmark."""
+
+    name: str
+    """As in TASK=pusht."""
+    env_id: str
+    """Gymnasium id."""
+    obs_types: tuple[str, ...]
+    """What can be observed, the default first."""
+    max_steps: int
+    """Steps after which an episode is cut."""
+    action_dim: dict[Control, int]
+    """Da under each control mode."""
+    action_scaling: dict[Control, Scaling]
+    """How a policy scales actions; heavy-tailed differences of set-points suit no min-max."""
+    obs_shapes: Callable[[str], dict[str, tuple[int, ...]]]
+    """Shape of one observation by name, for an observation type."""
+    load: Loader
+    """The demonstrations, with the observations of an observation type."""
+    reference: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
+    """States (E, Ds) to what the first velocity of an episode is relative to, (E, Da); None where
+    velocities are no differences of set-points and are recorded, as the array `delta`."""
+    motion: Motion | None = None
+    """How the agent's motion is measured; None leaves that out."""
+    with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
+    """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
+
+    def actions_of(self, demos: Demonstrations, control: Control) -> NDArray[np.float64]:
+        """The actions of demonstrations under a control mode, (N, Da)."""
+        if control == "position":
+            return demos.actions
+        if self.reference is None:
+            return demos.observations["delta"]
+        first = self.reference(demos.states[demos.starts])
+        return to_velocity(demos.actions, demos.episode_ends, first)
+
+    def make_vec(self, count: int, obs_type: str, control: Control) -> gymnasium.vector.VectorEnv:
+        """`count` environments that are stepped together and stay where they ended."""
+        return gymnasium.make_vec(
+            self.env_id,
+            num_envs=count,
+            vectorization_mode="vector_entry_point",
+            obs_type=obs_type,
+            control=control,
+        )
+
+    def make(self, obs_type: str, control: Control, **options: Any) -> gymnasium.Env[Any, Any]:
+        """One environment."""
+        return gymnasium.make(self.env_id, obs_type=obs_type, control=control, **options)
+
+
+def _pusht_shapes(obs_type: str) -> dict[str, tuple[int, ...]]:
+    if obs_type == "pixels":
+        return {"pixels": (96, 96, 3), "state": (2,)}
+    return {"state": (20,) if obs_type == "keypoints" else (5,)}
+
+
+def _added_up(actions: NDArray[np.float64], control: Control) -> NDArray[np.float64]:
+    return actions if control == "position" else np.cumsum(actions, axis=0)
+
+
+def _pusht_agent(states: NDArray[np.float64], obs_type: str) -> NDArray[np.float64]:
+    return states[..., :2] if obs_type == "state" else states[..., -2:]
+
+
+PUSHT = Task(
+    name="pusht",
+    env_id="dpbench/PushT-v1",
+    obs_types=("keypoints", "state", "pixels"),
+    max_steps=300,
+    action_dim={"position": 2, "velocity": 2},
+    action_scaling={"position": "min-max", "velocity": "quantile"},
+    obs_shapes=_pusht_shapes,
+    load=load_pusht,
+    reference=lambda states: states[:, :2],
+    motion=Motion(_pusht_agent, _added_up, hz=10, still=3.0, unit="px"),
+    with_pauses=pusht_idle.with_pauses,
+)
+
+
+@dataclass(frozen=True)
+class LinearSystemTask(Task):
+    """A task of `dpbench/LinearSystem-v1`, which holds several systems."""
+
+    system: SystemName = "unstable"
+    """Which one."""
+
+    def make_vec(self, count: int, obs_type: str, control: Control) -> gymnasium.vector.VectorEnv:
+        """See `Task.make_vec`; a step takes 20 us, so single ones are stepped in turn."""
+        return gymnasium.make_vec(
+            self.env_id,
+            num_envs=count,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.DISABLED},
+            system=self.system,
+            obs_type=obs_type,
+            control=control,
+        )
+
+    def make(self, obs_type: str, control: Control, **options: Any) -> gymnasium.Env[Any, Any]:
+        """See `Task.make`."""
+        return super().make(obs_type, control, system=self.system, **options)
+
+
+def _linear_system(name: SystemName) -> LinearSystemTask:
+    Ds, Da = SYSTEMS[name].B.shape
+    return LinearSystemTask(
+        name=linear_system_lqr.task_name(name),
+        env_id="dpbench/LinearSystem-v1",
+        obs_types=("state",),
+        max_steps=linear_system.MAX_EPISODE_STEPS,
+        action_dim={"position": Da, "velocity": Da},
+        action_scaling={"position": "min-max", "velocity": "min-max"},
+        obs_shapes=lambda _: {"state": (Ds,)},
+        load=partial(linear_system_lqr.load, name),
+        reference=lambda states: np.zeros((len(states), Da)),
+        motion=Motion(
+            lambda states, _: states[..., :1], _added_up, linear_system.CONTROL_HZ, 0.01, "m"
+        ),
+        system=name,
+    )
+
+
+LINEAR_SYSTEMS = tuple(_linear_system(name) for name in SYSTEMS)
+
+
+def _robosuite_shapes(state_dim: int, obs_type: str) -> dict[str, tuple[int, ...]]:
+    if obs_type == "pixels":
+        image = (IMAGE_SIZE, IMAGE_SIZE, 3)
+        return {**dict.fromkeys(CAMERAS, image), "state": (ROBOT_DIM,)}
+    return {"state": (state_dim,)}
+
+
+def _robosuite(name: TaskName) -> Task:
+    scene = SCENES[name]
+    return Task(
+        name=name,
+        env_id=f"dpbench/{name.capitalize()}-v1",
+        obs_types=OBS_TYPES,
+        max_steps=scenes.MAX_EPISODE_STEPS,
+        action_dim=ACTION_DIM,
+        action_scaling={"position": "min-max", "velocity": "min-max"},
+        obs_shapes=partial(_robosuite_shapes, scene.state_dim),
+        load=partial(load_robosuite, name),
+        reference=None,
+        motion=Motion(
+            lambda states, _: robot_part(states)[..., :3],
+            _robosuite_path,
+            scenes.CONTROL_HZ,
+            still=0.003,
+            unit="m",
+            action_per_unit={"position": 1.0, "velocity": 1.0 / float(MAX_DELTA[0])},
+        ),
+    )
+
+
+def _robosuite_path(actions: NDArray[np.float64], control: Control) -> NDArray[np.float64]:
+    """Where the gripper is sent; under velocity control the sum of all moves asked for.
+
+    There a move is relative to where the gripper is, and the gripper has never made the whole of
+    the one before, so their sum is longer than the way it goes.
+    """
+    if control == "position":
+        return actions[..., :3]
+    path: NDArray[np.float64] = np.cumsum(actions[..., :3] * MAX_DELTA[:3], axis=0)
+    return path
+
+
+LIFT, CAN, SQUARE = _robosuite("lift"), _robosuite("can"), _robosuite("square")
+
+_TASKS = {task.name: task for task in (PUSHT, LIFT, CAN, SQUARE, *LINEAR_SYSTEMS)}
+
+
+def tasks() -> dict[str, Task]:
+    """All tasks by name: the built-in ones and those of installed packages."""
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry.name not in _TASKS:
+            _TASKS[entry.name] = entry.load()
+    return dict(_TASKS)
+
+
+def get_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names there are.
+    """
+    known = tasks()
+    if name not in known:
+        raise ValueError(f"no task {name!r}; tasks: {', '.join(sorted(known))}")
+    return known[name]

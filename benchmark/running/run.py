@@ -1,0 +1,120 @@
+"""One cell from demonstrations to episodes: trained if need be, evaluated if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from baselines.agent import Agent
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.seeding import episode_seeds
+from benchmark.plan.tasks import Task, get_task
+from benchmark.progress import progress_bar
+from benchmark.running.motion import STUCK_SECONDS, motion_measures
+from benchmark.running.once import once
+from benchmark.running.rollout import AgentPolicy, Trace, rollout
+from benchmark.running.store import Run, describe, write_parquet
+from benchmark.running.train import Validate, train
+from envs.demos.demonstrations import Demonstrations
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def run_cell(
+    cell: Cell, config: EvalConfig, demos: Demonstrations, store: Path, device: torch.device
+) -> pd.DataFrame:
+    """Train and evaluate a cell, doing only what is not on disk yet.
+
+    Returns:
+        A row an episode, with the columns that say what was run.
+    """
+    train_cell(cell, lambda: demos, store, device)
+    return evaluate_cell(cell, config, store, device)
+
+
+def train_cell(
+    cell: Cell, demos: Callable[[], Demonstrations], store: Path, device: torch.device
+) -> None:
+    """Train a cell if that is not done yet; only then are its demonstrations asked for."""
+    run = Run(cell, store)
+    once(run.history_path, lambda _: train(run, demos(), device, validation(cell)))
+
+
+def evaluate_cell(
+    cell: Cell, config: EvalConfig, store: Path, device: torch.device
+) -> pd.DataFrame:
+    """Play a trained cell if that is not done yet.
+
+    Returns:
+        A row an episode, with the columns that say what was run.
+    """
+    run = Run(cell, store)
+
+    def play(path: Path) -> None:
+        write_parquet(evaluate(run.agent().to(device), cell, config), path)
+
+    once(run.evaluation_path(config), play)
+    return run.episodes(config)
+
+
+def evaluate(agent: Agent, cell: Cell, config: EvalConfig, leave: bool = False) -> pd.DataFrame:
+    """Play the episodes of `config` with a policy, a row an episode."""
+    if config.inference_steps:
+        agent.set_inference_steps(config.inference_steps)
+    if config.sampler:
+        agent.set_sampler(config.sampler)
+    task = get_task(cell.task)
+    seeds = episode_seeds(config.split, config.episodes)
+    env = task.make_vec(len(seeds), cell.obs_type, cell.control)
+    what = f"{cell.method} {cell.control}: {config.split} episodes"
+    trace = Trace()
+    try:
+        with progress_bar(task.max_steps, what, "step", leave=leave) as bar:
+            policy = AgentPolicy(agent, seeds)
+            episodes = rollout(policy, env, seeds, config, bar.update, trace=trace)
+    finally:
+        env.close()
+    motion = _motion(trace, episodes, cell, task)
+    return describe(pd.concat([episodes, motion], axis=1), cell, config, agent.inference_steps)
+
+
+def _motion(trace: Trace, episodes: pd.DataFrame, cell: Cell, task: Task) -> pd.DataFrame:
+    """How the agent moved in every episode; unknown where the task does not say."""
+    if task.motion is None:
+        columns = ("jitter", "reversals", "stuck", "stuck_score")
+        return pd.DataFrame(np.nan, index=episodes.index, columns=columns)
+    states = np.stack([frame["state"] for frame in trace.frames])
+    return motion_measures(
+        task.motion.commanded(np.stack(trace.actions), cell.control),
+        task.motion.position(states, cell.obs_type),
+        np.stack(trace.rewards),
+        episodes["length"].to_numpy(),
+        task.motion.still,
+        round(STUCK_SECONDS * task.motion.hz),
+    )
+
+
+def validation(cell: Cell) -> Validate | None:
+    """What scores the policy of a cell on validation seeds while it is trained."""
+    if cell.train.validation_episodes == 0:
+        return None
+    config = EvalConfig(
+        cell.action_horizon, split="validation", episodes=cell.train.validation_episodes
+    )
+
+    def validate(agent: Agent) -> tuple[float, float]:
+        episodes = evaluate(agent, cell, config)
+        return float(episodes["score"].mean()), float(episodes["is_success"].mean())
+
+    return validate

@@ -1,0 +1,285 @@
+"""Training: windows in memory, AdamW with warm-up and cosine, averaged weights, exact continuation.
+
+Every random choice of update i is derived from the cell's seed and i. So a training that was
+interrupted and continued gives, on a CPU, the same weights to the bit as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from baselines.agent import Agent, Batch, Spec, agent_class
+from baselines.ema import EMA
+from baselines.normalizer import Normalizer
+from baselines.windows import Windows
+from benchmark.files import write_whole
+from benchmark.plan.config import Cell, TrainConfig
+from benchmark.plan.seeding import derive
+from benchmark.plan.tasks import get_task
+from benchmark.progress import progress_bar
+from benchmark.running.store import Run
+from envs.demos.demonstrations import Demonstrations
+
+SAVE_SECONDS = 20.0  # a crash costs at most about so much training
+LOG_ROWS = 100
+ERROR_WINDOWS = 128
+
+Validate = Callable[[Agent], tuple[float, float]]
+"""Scores a policy on validation episodes: mean score, success rate."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The windows of a cell's demonstrations on a device, and the normaliser fitted to them."""
+
+    windows: Windows
+    normalizer: Normalizer
+    spec: Spec
+
+    @classmethod
+    def prepare(cls, cell: Cell, demos: Demonstrations, device: torch.device) -> TrainingData:
+        """Take the actions of the cell's control mode, fit the scaling, cut windows."""
+        task = get_task(cell.task)
+        actions = task.actions_of(demos, cell.control)
+        spec = Spec(
+            task.obs_shapes(cell.obs_type),
+            task.action_dim[cell.control],
+            cell.obs_horizon,
+            cell.pred_horizon,
+        )
+        tensors = {"action": torch.as_tensor(actions, dtype=torch.float32)} | {
+            name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))
+            for name, array in demos.observations.items()
+        }
+        normalizer = Normalizer.fit(tensors, {"state": "min-max", "action": cell.action_scaling})
+        tensors = {name: value.to(device) for name, value in tensors.items()}
+        windows = Windows(
+            {name: tensors[name] for name in spec.obs_shapes},
+            tensors["action"],
+            torch.as_tensor(demos.episode_ends),
+            spec,
+            cell.action_horizon,
+            actions_hold=cell.control == "position",
+        )
+        return cls(windows, normalizer.to(device), spec)
+
+
+def learning_rate(config: TrainConfig, update: int) -> float:
+    """Learning rate of an update: linear warm-up, then a cosine to 0."""
+    if update < config.warmup_updates:
+        return config.learning_rate * (update + 1) / config.warmup_updates
+    rest = max(1, config.updates - config.warmup_updates)
+    progress = min(1.0, (update - config.warmup_updates) / rest)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices in hardware, faster than float32 ones.
+
+    A CPU does with AVX512-BF16 or AMX; one without these emulates it, slower than float32.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return False
+
+
+class Trainer:
+    """One training that can be stopped after any update and continued.
+
+    Args:
+        cell: What is trained.
+        demos: What it is trained on.
+        device: Where.
+    """
+
+    def __init__(self, cell: Cell, demos: Demonstrations, device: torch.device) -> None:
+        self.cell, self.device = cell, device
+        self.data = TrainingData.prepare(cell, demos, device)
+        torch.manual_seed(derive(cell.seed, "weights"))
+        cls = agent_class(cell.method)
+        self.agent = cls(cell.agent, self.data.spec, self.data.normalizer).to(device)
+        self.agent.fit(
+            self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
+        )
+        self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
+        self.optimizer = torch.optim.AdamW(
+            self.agent.parameter_groups(cell.train.weight_decay),
+            lr=cell.train.learning_rate,
+            betas=cell.train.betas,
+            fused=True,
+        )
+        self.update = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        # Noise is drawn on the CPU, where a seed gives the same numbers on every machine.
+        self._generator = torch.Generator()
+        self._bfloat16 = cell.train.precision == "bfloat16" or (
+            cell.train.precision == "auto" and multiplies_bfloat16(device)
+        )
+
+    def step(self) -> None:
+        """One optimiser update."""
+        config, seed = self.cell.train, self.cell.seed
+        start = time.perf_counter()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, self.update)
+        self._generator.manual_seed(derive(seed, "noise", self.update))
+        torch.manual_seed(derive(seed, "dropout", self.update))  # dropout takes no generator
+        loss = self._loss(self.batch(self.update))
+        loss.backward()  # type: ignore[no-untyped-call]
+        if config.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(self.agent.parameters(), config.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.agent)
+        self._losses.append(loss.detach())
+        self.update += 1
+        self.seconds += time.perf_counter() - start
+
+    def batch(self, update: int) -> Batch:
+        """The windows of an update."""
+        order = derive(self.cell.seed, "order")
+        return self.data.windows.batch(
+            self.data.windows.shuffled(update, self.cell.train.batch_size, order).to(self.device)
+        )
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            return self.agent.loss(batch, self._generator)
+
+    def log(self, at_checkpoint: bool, validate: Validate | None) -> None:
+        """Add a row to the history; at a checkpoint it holds action error and validation too."""
+        row = {
+            "update": float(self.update),
+            "loss": float(torch.stack(self._losses).mean()) if self._losses else math.nan,
+            "action_error": math.nan,
+            "validation_score": math.nan,
+            "validation_success": math.nan,
+        }
+        self._losses.clear()
+        agent = self.ema.module.eval()
+        if at_checkpoint:
+            row["action_error"] = self._action_error(agent)
+        if at_checkpoint and validate is not None:
+            row["validation_score"], row["validation_success"] = validate(agent)
+        self.history.append(row | {"seconds": self.seconds})
+
+    @torch.inference_mode()
+    def _action_error(self, agent: Agent) -> float:
+        """Root mean squared distance of sampled actions to the demonstrated ones, env units.
+
+        Taken from the current step on; what lies before is past and never executed.
+        """
+        count = min(ERROR_WINDOWS, len(self.data.windows))
+        spread = torch.linspace(0, len(self.data.windows) - 1, count).long().to(self.device)
+        batch = self.data.windows.batch(spread)
+        sampled = agent.act(batch.obs, torch.Generator().manual_seed(0))[:, 0]
+        error = agent.current_and_later(sampled - batch.actions)
+        return float(error.square().mean().sqrt())
+
+    def save(self, run: Run) -> None:
+        """Keep everything that continuing needs, in one file."""
+        tensors: dict[str, Tensor] = {f"agent.{k}": v for k, v in self.agent.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        if self._losses:
+            tensors["losses"] = torch.stack(self._losses)
+        progress = {"update": self.update, "seconds": self.seconds, "history": self.history}
+        contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        data = safetensors.torch.save(contiguous, {"progress": json.dumps(progress)})
+        write_whole(run.state_path, data)
+
+    def restore(self, run: Run) -> None:
+        """Continue from `save`."""
+        with safetensors.safe_open(run.state_path, "pt", device="cpu") as file:
+            progress = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.agent.load_state_dict(part("agent."))
+        self.ema.load_state_dict(part("ema."))
+        moments: dict[int, dict[str, Any]] = {}
+        for key, value in part("optimizer.").items():
+            index, name = key.split(".", 1)
+            moments.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self._losses = list(tensors["losses"].to(self.device)) if "losses" in tensors else []
+        self.update, self.seconds = progress["update"], progress["seconds"]
+        self.history = progress["history"]
+
+
+def train(
+    run: Run, demos: Demonstrations, device: torch.device, validate: Validate | None = None
+) -> Agent:
+    """Train a cell, or continue where an earlier call was interrupted, and keep the result.
+
+    Args:
+        run: The folder of the cell.
+        demos: What it is trained on.
+        device: Where.
+        validate: Measures a policy at checkpoints; None leaves that out.
+
+    Returns:
+        The policy with averaged weights, in evaluation mode.
+
+    Raises:
+        FloatingPointError: If the loss is no longer finite.
+    """
+    trainer = Trainer(run.cell, demos, device)
+    run.begin()
+    if run.state_path.is_file():
+        trainer.restore(run)
+    config = run.cell.train
+    row_every = max(1, config.updates // LOG_ROWS)
+    marks = {
+        round(config.updates * i / config.checkpoints) for i in range(1, 1 + config.checkpoints)
+    }
+    saved = time.monotonic()
+    what = f"{run.cell.method} {run.cell.control}: train"
+    with progress_bar(config.updates, what, "update", trainer.update) as bar:
+        while trainer.update < config.updates:
+            trainer.step()
+            bar.update()
+            at_mark = trainer.update in marks
+            if at_mark or trainer.update % row_every == 0:
+                trainer.log(at_mark, validate)
+                _show(bar, trainer, run)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                trainer.save(run)
+                saved = time.monotonic()
+    agent = trainer.ema.module.eval()
+    run.finish(agent, pd.DataFrame(trainer.history))
+    return agent
+
+
+def _show(bar: tqdm[Any], trainer: Trainer, run: Run) -> None:
+    """Put the latest loss and validation score beside the bar."""
+    loss = trainer.history[-1]["loss"]
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss of {run.cell.id} is {loss} after {trainer.update} updates; "
+            "lower train.learning_rate"
+        )
+    scores = [row["validation_score"] for row in trainer.history]
+    known = [score for score in scores if math.isfinite(score)]
+    score = {"validation": f"{known[-1]:.3f}"} if known else {}
+    bar.set_postfix({"loss": f"{loss:.4f}"} | score)

@@ -1,0 +1,161 @@
+"""Cells side by side: a process each, with a share of the cores.
+
+An update of a policy this small keeps two cores waiting for each other hundreds of times. Two
+policies on a core each take less time than one after the other on both (docs/performance.md).
+Which cells run beside a cell, and in which order they end, changes nothing about it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from benchmark.files import write_whole
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.progress import share_terminal
+from benchmark.running.allocator import keep_freed_memory
+from benchmark.running.run import evaluate_cell, train_cell
+from benchmark.running.store import Run
+from envs.demos.demonstrations import Demonstrations
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to be trained and evaluated."""
+
+    cell: Cell
+    evaluations: tuple[EvalConfig, ...]
+    demos: Callable[[], Demonstrations]
+    """Gives its demonstrations; called in the process that needs them, so it must pickle."""
+
+
+def is_done(job: Job, store: Path) -> bool:
+    """Whether a cell is trained and every evaluation asked for is on disk."""
+    run = Run(job.cell, store)
+    return run.is_trained and all(run.evaluation_path(e).is_file() for e in job.evaluations)
+
+
+def default_workers(device: torch.device) -> int:
+    """One for each core that PyTorch may use, or one where a GPU does the work."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def run_jobs(
+    jobs: Sequence[Job], store: Path, device: torch.device, workers: int
+) -> Iterator[tuple[Cell, str]]:
+    """Run every job, at most `workers` at a time, and yield each cell as it ends.
+
+    With one worker, or one job, all happens in this process. A job that fails leaves its traceback
+    in error.txt and the others go on; when this process ends, however it does, its workers do.
+
+    Yields:
+        The cell, and the cause of its failure or an empty text.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            yield job.cell, _attempt(job, store, device)
+        return
+    threads = max(1, torch.get_num_threads() // workers)
+    context = multiprocessing.get_context("spawn")
+    lock = context.RLock()
+    tqdm.set_lock(lock)
+    waiting, running = list(jobs), dict[int, tuple[SpawnProcess, Job]]()
+    with _interrupted_by_terminate():
+        try:
+            while waiting or running:
+                for line in range(workers):
+                    if waiting and line not in running:
+                        job = waiting.pop(0)
+                        arguments = (job, store, device, threads, line, lock)
+                        worker = context.Process(target=_work, args=arguments, daemon=True)
+                        with _uninterrupted():
+                            worker.start()
+                        running[line] = worker, job
+                multiprocessing.connection.wait([w.sentinel for w, _ in running.values()])
+                for line, (worker, job) in list(running.items()):
+                    if not worker.is_alive():
+                        del running[line]
+                        yield job.cell, _outcome(worker, job, store)
+        finally:
+            for worker, _ in running.values():
+                worker.terminate()
+                worker.join()
+
+
+@contextmanager
+def _interrupted_by_terminate() -> Iterator[None]:
+    """Within it, the signal to terminate ends this process as an interruption does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a process start that an interruption of all leaves alone: its parent then ends it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _attempt(job: Job, store: Path, device: torch.device) -> str:
+    """Run a job; the cause if it fails, with its traceback kept."""
+    error = Run(job.cell, store).folder / "error.txt"
+    error.unlink(missing_ok=True)
+    try:
+        train_cell(job.cell, job.demos, store, device)
+        for evaluation in job.evaluations:
+            evaluate_cell(job.cell, evaluation, store, device)
+    except Exception as cause:
+        write_whole(error, traceback.format_exc())
+        return f"{type(cause).__name__}: {cause}"
+    return ""
+
+
+def _work(job: Job, store: Path, device: torch.device, threads: int, line: int, lock: Any) -> None:
+    """Run a job in a process of its own."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
+    share_terminal(line, lock)
+    torch.set_num_threads(threads)
+    _attempt(job, store, device)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _outcome(worker: SpawnProcess, job: Job, store: Path) -> str:
+    """The cause of a failure of an ended worker, or an empty text."""
+    run = Run(job.cell, store)
+    error = run.folder / "error.txt"
+    if error.is_file():
+        return error.read_text().strip().splitlines()[-1]
+    if not is_done(job, store):
+        return f"its process ended with exit code {worker.exitcode} (out of memory?)"
+    return ""

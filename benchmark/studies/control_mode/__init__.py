@@ -1,0 +1,1 @@
+"""Position against velocity control."""

@@ -1,0 +1,1 @@
+"""On a linear system the policy is a = -K s."""

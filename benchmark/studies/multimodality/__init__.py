@@ -1,0 +1,1 @@
+"""Can a policy go either way where both are right, and does it keep to one?"""

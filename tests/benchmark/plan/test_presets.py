@@ -1,0 +1,48 @@
+"""Presets: which settings a cell gets, by method and by how many numbers an action has."""
+
+import numpy as np
+import pytest
+
+from benchmark.plan.presets import PRESETS, make_cell, settings
+from benchmark.plan.tasks import get_task
+from envs.demos.demonstrations import Demonstrations, Metadata
+
+
+def demonstrations(task: str) -> Demonstrations:
+    """Two steps of a task; only what they are of is read here."""
+    two = np.zeros((2, 1))
+    metadata = Metadata(task, "scripted", "made up", seed=0)
+    return Demonstrations(two, two, np.array([2]), {}, metadata)
+
+
+@pytest.mark.parametrize("preset", ["quick", "laptop"])
+@pytest.mark.parametrize("task", ["pusht", "lift"])
+def test_ibc_searches_among_known_actions_where_they_have_many_numbers(
+    task: str, preset: str
+) -> None:
+    for control, dim in get_task(task).action_dim.items():
+        cell = make_cell(preset, "ibc", control, 42, "state", demonstrations(task))
+        is_arm = dim > 3
+        assert (cell.agent.known_share > 0, cell.agent.shaken_share < 1) == (is_arm, is_arm)
+        most = 9_600 if is_arm else 24_000  # longer makes an arm's energy worse
+        assert cell.train.updates == min(most, settings(preset, "ibc").train.updates)
+        assert cell.agent.width == settings(preset, "ibc").agent.width
+
+
+@pytest.mark.parametrize("preset", ["quick", "laptop"])
+@pytest.mark.parametrize("task", ["pusht", "can"])
+def test_lstm_gmm_is_kept_from_narrow_gaussians_where_a_gripper_hardly_changes(
+    task: str, preset: str
+) -> None:
+    for control, dim in get_task(task).action_dim.items():
+        cell = make_cell(preset, "lstm-gmm", control, 42, "state", demonstrations(task))
+        is_arm = dim > 3
+        assert (cell.agent.min_std >= 0.01, cell.train.gradient_clip > 0) == (is_arm, is_arm)
+        assert cell.train.updates == settings(preset, "lstm-gmm").train.updates
+
+
+def test_the_published_settings_are_the_same_on_every_task() -> None:
+    for method, published in PRESETS["paper"].items():
+        for task in ("pusht", "square"):
+            cell = make_cell("paper", method, "position", 42, "state", demonstrations(task))
+            assert (cell.agent, cell.train) == (published.agent, published.train)

@@ -1,0 +1,253 @@
+"""The report page: complete, whole, accessible, and laid out without overflow in a browser."""
+
+import html
+import itertools
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import benchmark.report.page
+from benchmark.report.page import write_report
+from benchmark.report.record import Record, read_record
+
+EpisodesMaker = Callable[..., pd.DataFrame]
+COMMANDS = ("make bench TASK=pusht DATA=human && echo done",)
+MACHINE = {"processor": "two cores", "torch": "2.13.0"}
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, and whether each is closed where it should be."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def report(
+    pusht_episodes: pd.DataFrame,
+    pusht_history: pd.DataFrame,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(Record(pusht_episodes, pusht_history, COMMANDS, MACHINE), folder)
+
+
+def test_the_page_is_well_formed_and_holds_everything_it_shows(report: Path) -> None:
+    page = Page(report.read_text())
+    assert not page.all("script")
+    assert not page.all("link")
+    assert [image["src"][:26] for image in page.all("img")] == ["data:image/svg+xml;base64,"] * 2
+    ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
+    assert set(ids.values()) == {1}
+
+
+def test_every_link_leads_somewhere(report: Path) -> None:
+    page = Page(report.read_text())
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    targets = [str(link["href"]) for link in page.all("a")]
+    assert {"episodes.parquet", "results.csv", "training.csv", "#published"} <= set(targets)
+    for target in targets:
+        assert target[1:] in ids if target.startswith("#") else (report.parent / target).is_file()
+
+
+def test_the_page_is_accessible(report: Path) -> None:
+    page = Page(report.read_text())
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(headings))
+    assert all(len(str(image["alt"])) > 40 for image in page.all("img"))
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in page.all("svg"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(head["scope"] in ("col", "row") for head in page.all("th"))
+
+
+def test_the_page_says_what_was_run_and_with_what(report: Path) -> None:
+    text = html.unescape(report.read_text())
+    for part in (*COMMANDS, *MACHINE, *MACHINE.values(), "100000 to 100049", "laptop preset"):
+        assert part in text
+
+
+def test_the_summary_names_the_best_policy_with_its_intervals(
+    report: Path, pusht_results: pd.DataFrame
+) -> None:
+    best = pusht_results[pusht_results["role"] == "method"].iloc[0]
+    text = report.read_text()
+    assert f"the best of 10 is {best['method']} under {best['control']} control" in text
+    assert f"score {best['score']:.3f} [{best['score_low']:.2f}, {best['score_high']:.2f}]" in text
+
+
+def test_the_summary_names_no_best_policy_where_several_are_level(
+    make_episodes: EpisodesMaker, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    level = [make_episodes(method, [[1.0, 0.5]]) for method in ("bet", "bc-mlp")]
+    episodes = pd.concat([*level, make_episodes("ibc", [[0.5, 0.5]])], ignore_index=True)
+    page = write_report(Record(episodes, pusht_history, COMMANDS, MACHINE), tmp_path)
+    text = page.read_text()
+    assert "2 of 3 policies share the best result: score 0.750 [" in text
+    assert "the best of" not in text
+
+
+def test_every_test_episode_has_a_bar(report: Path, pusht_episodes: pd.DataFrame) -> None:
+    bars = Page(report.read_text()).all("rect")
+    tests = pusht_episodes[pusht_episodes["method"] != "demonstrator"]
+    assert len(bars) == len(tests)
+    solved = sum(bar["class"] == "solved" for bar in bars)
+    assert solved == tests["is_success"].sum()
+
+
+def test_published_scores_stand_beside_ours_with_what_differs(report: Path) -> None:
+    text = re.sub(r"<[^>]+>", "|", report.read_text())
+    row = r"diffusion-transformer, velocity\W+[\d.]+ \[[\d., ]+\]\W+0\.95\W+0\.79\W+"
+    assert re.search(row + r"velocity control \(published: position\); laptop preset", text)
+    assert "arXiv 2303.04137" in text
+    assert "inpainting (ours: FiLM conditioning)" in text
+
+
+def test_the_weak_points_of_the_published_protocol_are_told(report: Path) -> None:
+    text = " ".join(report.read_text().split())
+    for part in ("0.80 shows about 0.975", "22 states instead of 50", "lowest training loss"):
+        assert part in text
+
+
+def test_the_parquet_holds_the_episodes(report: Path, pusht_episodes: pd.DataFrame) -> None:
+    stored = pd.read_parquet(report.parent / "episodes.parquet")
+    pd.testing.assert_frame_equal(stored, pusht_episodes, check_dtype=False)
+
+
+def test_equal_input_gives_the_same_page(
+    report: Path, pusht_episodes: pd.DataFrame, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    again = write_report(Record(pusht_episodes, pusht_history, COMMANDS, MACHINE), tmp_path)
+    assert again.read_bytes() == report.read_bytes()
+
+
+def test_a_report_is_drawn_again_from_what_it_keeps(report: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(report.parent, tmp_path / "copy")
+    made = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "report.html").unlink()
+    (folder / "results.csv").unlink()
+    write_report(read_record(folder), folder)
+    again = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert again.keys() == made.keys()
+    for name in made.keys() - {"report.html", "training.png", "training.svg"}:
+        assert again[name] == made[name], name
+    # The history is kept with six digits, so its lines may move by less than one can see.
+    text, drawn = (
+        re.sub(r'"data:image[^"]*"', "", pages["report.html"].decode()) for pages in (made, again)
+    )
+    assert text == drawn
+
+
+def test_a_method_without_published_number_or_training_leaves_those_sections_out(
+    make_episodes: EpisodesMaker, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    episodes = make_episodes("bc-mlp", [[0.5, 0.6]])
+    page = write_report(Record(episodes, pusht_history.iloc[:0], COMMANDS, MACHINE), tmp_path)
+    ids = {attributes.get("id") for _, attributes in Page(page.read_text()).elements}
+    assert "results" in ids
+    assert ids.isdisjoint({"published", "training", "paired-table"})
+    assert not (tmp_path / "training.csv").exists()
+
+
+def test_names_are_shown_and_never_interpreted(
+    make_episodes: EpisodesMaker, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    episodes = make_episodes("<b>mine</b>", [[0.5, 0.6]])
+    record = Record(episodes, pusht_history.iloc[:0], ("a < b",), {"<i>": "&"})
+    page = write_report(record, tmp_path)
+    text = page.read_text()
+    assert "&lt;b&gt;mine&lt;/b&gt;" in text
+    assert not Page(text).all("b")
+
+
+def test_a_failure_on_the_way_leaves_the_old_page(
+    report: Path,
+    pusht_episodes: pd.DataFrame,
+    pusht_history: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = shutil.copy(report, tmp_path / "report.html").read_bytes()
+
+    def broken(history: pd.DataFrame) -> Figure:
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(benchmark.report.page, "training_figure", broken)
+    with pytest.raises(OSError, match="disk gone"):
+        write_report(Record(pusht_episodes, pusht_history, COMMANDS, MACHINE), tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == old
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_the_page_without_overflow_or_error(
+    report: Path, tmp_path: Path, width: int
+) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine to open the page with")
+    # Windows have a least width, frames do not.
+    measure = """<script>
+        const frame = document.querySelector("iframe");
+        frame.onload = () => {
+            const page = frame.contentDocument;
+            const images = [...page.images].every((image) => image.naturalWidth > 0);
+            const box = page.documentElement;
+            document.title = `${box.scrollWidth} ${box.clientWidth} ${images}`;
+        };
+    </script>"""
+    frame = tmp_path / "frame.html"
+    source = html.escape(report.read_text())
+    frame.write_text(
+        f'<title></title><iframe width="{width}" height="800" style="border: 0"></iframe>'
+        f'{measure}<template id="page">{source}</template>'
+        '<script>frame.srcdoc = document.querySelector("#page").content.textContent</script>'
+    )
+    done = subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            frame.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r"<title>(\d+) (\d+) (true|false)</title>", done.stdout)
+    assert found is not None
+    scroll_width, client_width, images = found.groups()
+    assert scroll_width == client_width
+    assert images == "true"

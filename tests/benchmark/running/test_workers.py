@@ -1,0 +1,165 @@
+"""Cells side by side in processes of their own: the same results, and no orphans."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from baselines.bc_mlp import BcMlpConfig
+from benchmark.plan.config import Cell, EvalConfig, TrainConfig
+from benchmark.running.store import Run
+from benchmark.running.workers import Job, default_workers, run_jobs
+from envs.demos import npz
+from envs.demos.demonstrations import Demonstrations
+from envs.demos.sources import load_pusht
+
+CPU = torch.device("cpu")
+EVALUATION = EvalConfig(episodes=1)
+TIMES = ["seconds_per_prediction"]
+
+
+def make_cell(seed: int, updates: int = 2) -> Cell:
+    return Cell(
+        task="pusht",
+        method="bc-mlp",
+        control="position",
+        seed=seed,
+        preset="smoke",
+        data="scripted",
+        data_version="v1",
+        num_demonstrations=3,
+        obs_type="keypoints",
+        agent=BcMlpConfig(width=8, blocks=1),
+        train=TrainConfig(updates, 8, warmup_updates=0, checkpoints=1, validation_episodes=0),
+        action_scaling="min-max",
+    )
+
+
+@pytest.fixture
+def demos_file(cache_of_three: Path, three_demonstrations: Demonstrations) -> Path:
+    """Where the cache keeps the three demonstrations: processes of their own read them there."""
+    (path,) = cache_of_three.glob("*.npz")
+    assert npz.read(path, three_demonstrations.metadata).num_episodes == 3
+    return path
+
+
+@pytest.fixture
+def job(demos_file: Path) -> Job:
+    return Job(make_cell(1), (EVALUATION,), partial(load_pusht, "human", "keypoints", demos_file))
+
+
+def outcomes(jobs: list[Job], store: Path, workers: int) -> dict[int, str]:
+    return {cell.seed: cause for cell, cause in run_jobs(jobs, store, CPU, workers)}
+
+
+def test_side_by_side_gives_what_one_after_the_other_gives(job: Job, tmp_path: Path) -> None:
+    jobs = [replace(job, cell=make_cell(seed)) for seed in (1, 2, 3)]
+    assert outcomes(jobs, tmp_path / "one", 1) == {1: "", 2: "", 3: ""}
+    assert outcomes(jobs, tmp_path / "two", 2) == {1: "", 2: "", 3: ""}
+    for each in jobs:
+        alone, beside = (
+            Run(each.cell, tmp_path / store).episodes(EVALUATION).drop(columns=TIMES)
+            for store in ("one", "two")
+        )
+        pd.testing.assert_frame_equal(alone, beside)
+
+
+def test_failures_in_processes_are_named_and_the_others_go_on(job: Job, tmp_path: Path) -> None:
+    missing = partial(load_pusht, "human", "keypoints", tmp_path / "nowhere.npz")
+    broken = replace(job, cell=make_cell(2), demos=missing)
+    killed = replace(job, cell=make_cell(3), demos=partial(os._exit, 9))
+    causes = outcomes([broken, killed, job], tmp_path, 2)
+    assert causes[1] == ""
+    assert "nowhere.npz" in causes[2]
+    assert causes[3] == "its process ended with exit code 9 (out of memory?)"
+    assert "Traceback" in (Run(broken.cell, tmp_path).folder / "error.txt").read_text()
+
+
+def test_a_failure_that_was_mended_is_forgotten(job: Job, tmp_path: Path) -> None:
+    error = Run(job.cell, tmp_path).folder / "error.txt"
+    error.parent.mkdir(parents=True)
+    error.write_text("ValueError: of an earlier try\n")
+    assert outcomes([job], tmp_path, 1) == {1: ""}
+    assert not error.exists()
+
+
+ENDLESS = """
+import signal, sys
+from functools import partial
+from pathlib import Path
+import torch
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.running.workers import Job, run_jobs
+from envs.demos.sources import load_pusht
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    folder, demos = map(Path, sys.argv[1:])
+    cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]
+    load = partial(load_pusht, "human", "keypoints", demos)
+    jobs = [Job(cell, (EvalConfig(episodes=1),), load) for cell in cells]
+    list(run_jobs(jobs, folder, torch.device("cpu"), 2))
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_process_that_started_them(
+    demos_file: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
+    folder = tmp_path
+    cells = [make_cell(seed, updates=10_000_000) for seed in (1, 2)]
+    for cell in cells:
+        (folder / f"cell{cell.seed}.json").write_text(cell.to_json())
+    (folder / "endless.py").write_text(ENDLESS)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    parent = subprocess.Popen(
+        [sys.executable, str(folder / "endless.py"), str(folder), str(demos_file)],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        configs = [Run(cell, folder).folder / "config.json" for cell in cells]
+        wait_until(lambda: all(path.is_file() for path in configs), 120)
+        children = children_of(parent.pid)
+        assert len(children) >= 2
+        parent.send_signal(ending)
+        parent.wait(60)
+    finally:
+        parent.kill()
+    wait_until(lambda: not any(is_running(child) for child in children), 60)
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < seconds
+        time.sleep(0.1)
+
+
+def children_of(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    if not listed.exists():
+        pytest.skip("this system does not list the children of a process")
+    return [int(child) for child in listed.read_text().split()]
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_there_is_a_worker_for_each_core_but_one_where_a_gpu_does_the_work() -> None:
+    assert default_workers(CPU) == torch.get_num_threads()
+    assert default_workers(torch.device("cuda")) == 1
