@@ -1,9 +1,16 @@
-"""Policies, built to win. Importing this package registers them; no simulator in here."""
+"""Policies, built to win; no simulator in here.
 
-from baselines.bc_mlp import BcMlp
-from baselines.bet import Bet
-from baselines.diffusion.agent import DiffusionTransformer, DiffusionUnet
-from baselines.ibc import Ibc
-from baselines.lstm_gmm import LstmGmm
+Each method is imported when it is asked for by name: `baselines.agent.agent_class`.
+"""
 
-__all__ = ["BcMlp", "Bet", "DiffusionTransformer", "DiffusionUnet", "Ibc", "LstmGmm"]
+from collections.abc import Mapping
+
+METHODS: Mapping[str, str] = {
+    "diffusion-unet": "baselines.diffusion.agent",
+    "diffusion-transformer": "baselines.diffusion.agent",
+    "ibc": "baselines.ibc",
+    "lstm-gmm": "baselines.lstm_gmm",
+    "bet": "baselines.bet",
+    "bc-mlp": "baselines.bc_mlp",
+}
+"""The module of every built-in method by its registered name."""

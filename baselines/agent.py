@@ -14,11 +14,12 @@ Entry To - 1 of a prediction is the action of the current step t.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
+import importlib
 import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -27,8 +28,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from baselines import METHODS
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
+from baselines.plugins import AGENTS, load_plugin, plugin_names
 
 Obs = dict[str, Tensor]
 """Observations by name: `state` (..., Do) float; others are images, (..., H, W, 3) uint8."""
@@ -197,9 +200,8 @@ class Agent(nn.Module, ABC):
         return next(iter(obs.values())).shape[0]
 
 
-# ---- registry: built-in agents register on import, others through the entry points ----
+# ---- registry: agents register when their module is imported, which happens by name ----
 
-ENTRY_POINTS = "dpbench.agents"
 _AGENTS: dict[str, type[Agent]] = {}
 _AgentT = TypeVar("_AgentT", bound=type[Agent])
 
@@ -218,10 +220,10 @@ def register(name: str) -> Callable[[_AgentT], _AgentT]:
 
 
 def agents() -> dict[str, type[Agent]]:
-    """All agents by name: the built-in ones and those of installed packages."""
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name not in _AGENTS:
-            register(entry.name)(entry.load())
+    """All agents by name: the built-in ones and those of installed packages that work."""
+    for name in (*METHODS, *plugin_names(AGENTS)):
+        with suppress(ValueError):  # named by `list` and by whoever asks for it
+            agent_class(name)
     return dict(_AGENTS)
 
 
@@ -229,12 +231,17 @@ def agent_class(name: str) -> type[Agent]:
     """The agent registered under `name`.
 
     Raises:
-        ValueError: If there is none; the message lists the names there are.
+        ValueError: If there is none, the message lists the names there are; or if the package that
+            brings it cannot be imported.
     """
-    known = agents()
-    if name not in known:
+    if name in METHODS:
+        importlib.import_module(METHODS[name])
+    elif name not in _AGENTS and (found := load_plugin(AGENTS, name)) is not None:
+        register(name)(found)
+    if name not in _AGENTS:
+        known = {*METHODS, *_AGENTS, *plugin_names(AGENTS)}
         raise ValueError(f"no method {name!r}; methods: {', '.join(sorted(known))}")
-    return known[name]
+    return _AGENTS[name]
 
 
 # ---- checkpoints: tensors as safetensors, everything else as JSON; loading runs no code ----

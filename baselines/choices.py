@@ -1,6 +1,10 @@
 """Settings with a few allowed values."""
 
 from collections.abc import Iterable
+from typing import Literal
+
+Scaling = Literal["min-max", "quantile", "standard"]
+"""How numbers are scaled to a network's range, see `baselines.normalizer`."""
 
 
 def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:

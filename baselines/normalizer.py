@@ -11,12 +11,12 @@ Kinds:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-Scaling = Literal["min-max", "quantile", "standard"]
+from baselines.choices import Scaling
 
 QUANTILE = 0.005
 # A dimension that hardly varies would be blown up to noise; it is only centred instead.

@@ -1,5 +1,6 @@
 """The command line: `python -m benchmark COMMAND`, or `dpbench COMMAND`.
 
+What a user can type, and nothing else: the command that was typed is imported when it runs.
 Exit code 0: all done; 1: some cells failed, named with the cause; 2: wrong usage; 130: interrupted.
 """
 
@@ -12,52 +13,29 @@ from typing import Annotated, Any
 
 import tyro
 
-from baselines.agent import agents
-from benchmark.commands.demos import import_file, inspect, list_demonstrations
-from benchmark.commands.doctor import doctor_command
-from benchmark.commands.search import search
-from benchmark.errors import UsageError, usage_errors
-from benchmark.perf.measure import perf_command
-from benchmark.plan.presets import PRESETS
-from benchmark.plan.sweep import SweepConfig, show_plan, sweep
-from benchmark.plan.tasks import tasks
-from benchmark.report.page import write_report
-from benchmark.report.record import read_record
+from benchmark.errors import UsageError
+from benchmark.plan.request import Source, StudyRequest, SweepConfig
 from benchmark.running.allocator import keep_freed_memory
-from benchmark.running.store import default_store
-from benchmark.studies import STUDIES
-from benchmark.studies.runner import find_studies, run_studies
-from benchmark.studies.runner import show_plan as show_studies
-from benchmark.studies.study import StudyConfig
 from envs.control import Control
-from envs.demos.sources import Source
 
 
 def list_command() -> None:
     """List tasks, methods and presets."""
-    print("tasks (TASK=)")
-    for task in tasks().values():
-        observations = ", ".join(task.obs_types)
-        print(f"  {task.name:10} {task.env_id}; observations: {observations}")
-    print("methods by preset (PRESET=, METHODS=)")
-    for preset, methods in PRESETS.items():
-        print(f"  {preset:10} {', '.join(methods)}")
-    known = {method for methods in PRESETS.values() for method in methods}
-    if others := sorted(set(agents()) - known):
-        print(f"  of other packages, under any preset: {', '.join(others)}")
+    from benchmark.commands.list import list_command
+
+    list_command()
 
 
-def sweep_command(config: SweepConfig, dry_run: bool = False) -> int:
+def bench_command(config: SweepConfig, dry_run: bool = False) -> int:
     """Train and evaluate methods, print the table after each cell, write the report.
 
     Args:
         config: Which cells.
         dry_run: Print the cells and which are done; run nothing.
     """
-    if dry_run:
-        show_plan(config, default_store())
-        return 0
-    return 0 if sweep(config, default_store(), [_command()]) else 1
+    from benchmark.commands.bench import bench_command
+
+    return bench_command(config, _command(), dry_run)
 
 
 def run_command(
@@ -84,6 +62,8 @@ def run_command(
         obs_type: What the policy observes; None takes the task's default.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
     """
+    from benchmark.commands.bench import bench_command
+
     config = SweepConfig(
         task,
         preset,
@@ -95,24 +75,44 @@ def run_command(
         obs_type=obs_type,
         set=set,
     )
-    return 0 if sweep(config, default_store(), [_command()]) else 1
+    return bench_command(config, _command())
 
 
-def report_command(config: SweepConfig, redraw: tuple[Path, ...] = ()) -> int:
-    """Write the report of what has been run already; train and evaluate nothing.
+def report_command(config: SweepConfig) -> int:
+    """Write the report of what is in the run store or the evidence; run nothing.
 
     Args:
         config: Which cells.
-        redraw: Folders of reports to draw again from what each keeps of its episodes, in place of
-            reporting cells.
     """
-    if redraw:
-        for record, folder in [(read_record(folder), folder) for folder in redraw]:
-            print(f"Report: {write_report(record, folder)}")
-        return 0
-    # What a report names is the command that makes its numbers again.
-    command = _command().replace(" report ", " sweep ", 1)
-    return 0 if sweep(config, default_store(), [command], only_done=True) else 1
+    from benchmark.commands.bench import report_command
+
+    return report_command(config, _command())
+
+
+def keep_command(
+    task: str | None = None, preset: str | None = None, data: str | None = None
+) -> int:
+    """Write the evidence of finished runs to results/evidence, to be committed.
+
+    Args:
+        task: Only of this task.
+        preset: Only of this preset; smoke runs are kept only when asked for.
+        data: Only on demonstrations of this source.
+    """
+    from benchmark.commands.keep import keep_command
+
+    return keep_command(task, preset, data)
+
+
+def results_command(out: Path = Path("results")) -> int:
+    """Draw everything committed under results/, and the documentation's tables, from the evidence.
+
+    Args:
+        out: The folder of results; the documentation is looked for beside it.
+    """
+    from benchmark.commands.results import results_command
+
+    return results_command(out)
 
 
 def demos_command(
@@ -122,7 +122,7 @@ def demos_command(
     figure: Path | None = None,
     import_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     to: Path | None = None,
-) -> None:
+) -> int:
     """List, generate, inspect and import the demonstrations of a task.
 
     Args:
@@ -133,16 +133,13 @@ def demos_command(
         import_from: Check this NPZ, zarr folder or ZIP of one and keep it as a compressed NPZ.
         to: Where to keep it; None for where DATA=human finds the public demonstrations.
     """
-    with usage_errors():
-        if import_from is not None:
-            import_file(task, import_from, to)
-            return
-        list_demonstrations(task)
-        inspect(task, "human" if data_path else source, data_path, figure)
+    from benchmark.commands.demos import demos_command
+
+    return demos_command(task, source, data_path, figure, import_from, to)
 
 
 def study_command(
-    name: tyro.conf.Positional[str], config: StudyConfig, dry_run: bool = False
+    name: tyro.conf.Positional[str], config: StudyRequest, dry_run: bool = False
 ) -> int:
     """Test a published claim: its runs, its table, its figure and a verdict.
 
@@ -151,15 +148,9 @@ def study_command(
         config: What it is run on.
         dry_run: Print the cells and which are done; run nothing.
     """
-    if name == "list":
-        for study in STUDIES:
-            print(f"{study.name:22} {study.claim} ({study.source})")
-        return 0
-    studies = find_studies(STUDIES, name)
-    if dry_run:
-        show_studies(studies, config, default_store())
-        return 0
-    return 0 if run_studies(studies, config, default_store(), _command()) else 1
+    from benchmark.commands.study import study_command
+
+    return study_command(name, config, _command(), dry_run)
 
 
 def search_command(
@@ -173,7 +164,7 @@ def search_command(
     data_path: Path | None = None,
     episodes: int = 50,
     out: Path = Path("results/search"),
-) -> None:
+) -> int:
     """Compare settings of one method on validation seeds; test seeds are not touched.
 
     Args:
@@ -189,20 +180,46 @@ def search_command(
         episodes: Validation episodes of each candidate.
         out: Folder of the log.
     """
+    from benchmark.commands.search import search
+    from benchmark.running.store import default_store
+
     config = SweepConfig(
         task, preset, (method,), (control,), (seed,), data=data, data_path=data_path
     )
     search(config, candidates, episodes, out, default_store())
+    return 0
+
+
+def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
+    """Measure this machine: environment steps, training, predictions, an evaluation.
+
+    Args:
+        peers: Measure gym-pusht too, in a virtual environment of its own, in turns with Push-T.
+        paper: Time the paper preset's training although there is no GPU.
+        out: Folder that the table is also written to, as perf.txt, .md, .tex and .csv.
+    """
+    from benchmark.perf.measure import perf_command
+
+    perf_command(peers, paper, out)
+
+
+def doctor_command() -> int:
+    """Check this installation and say what to do about each finding."""
+    from benchmark.commands.doctor import doctor_command
+
+    return doctor_command()
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_command,
     "demos": demos_command,
     "run": run_command,
-    "sweep": sweep_command,
+    "bench": bench_command,
     "report": report_command,
     "study": study_command,
     "search": search_command,
+    "keep": keep_command,
+    "results": results_command,
     "perf": perf_command,
     "doctor": doctor_command,
 }

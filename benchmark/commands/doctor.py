@@ -6,7 +6,6 @@ finding instead of keeping the doctor from coming.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal
 
@@ -53,21 +53,32 @@ def check_python() -> Iterator[Finding]:
         yield Finding("ok", f"Python {found} ({sys.executable})")
 
 
-def check_origin() -> Iterator[Finding]:
-    """Whether the import packages, whose names are generic, are those of this installation."""
-    strangers = {}
+def strangers(path: Sequence[str]) -> list[tuple[str, str]]:
+    """Import packages that are not those of this installation, and what to do, as texts.
+
+    Their names are generic: a folder, or another distribution, can take their place.
+
+    Args:
+        path: Where Python looks, as `sys.path`.
+    """
+    advice = "run from another folder, or take that one off PYTHONPATH or out of the environment"
+    found = []
     for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
+        spec = PathFinder.find_spec(name, path)
         origin = Path(spec.origin).resolve().parent if spec and spec.origin else None
         if origin != ROOT / name:
-            strangers[name] = origin
-    for name, origin in strangers.items():
-        yield Finding(
-            "fail",
-            f"the package {name} is imported from {origin}, not from {ROOT / name}",
-            "run from another folder, or take that one off PYTHONPATH or out of the environment",
-        )
-    if not strangers:
+            where = "missing" if spec is None else f"taken from {origin or 'a folder without code'}"
+            found.append((f"the package {name} is {where}, not from {ROOT / name}", advice))
+    return found
+
+
+def check_origin() -> Iterator[Finding]:
+    """Whether the import packages, whose names are generic, are those of this installation."""
+    # `python -m benchmark` would look into the working directory first, `dpbench` does not.
+    found = strangers(sys.path) or strangers(["", *sys.path])
+    for text, advice in found:
+        yield Finding("fail", text, advice)
+    if not found:
         yield Finding("ok", f"dpbench from {ROOT}")
 
 
@@ -106,7 +117,7 @@ def check_device() -> Iterator[Finding]:
     """What PyTorch computes on."""
     import torch
 
-    from benchmark.running.run import best_device
+    from benchmark.running.machine import best_device
 
     device = best_device()
     name = f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
@@ -200,6 +211,18 @@ def check_demonstrations() -> Iterator[Finding]:
         yield Finding("ok", f"{source} demonstrations: {'cached' if path.is_file() else otherwise}")
 
 
+def check_plugins() -> Iterator[Finding]:
+    """Methods and tasks of other packages."""
+    from baselines.plugins import AGENTS, TASKS, broken_plugins, plugin_names
+
+    broken = broken_plugins()
+    for text in broken:
+        yield Finding("fail", f"plug-in {text}")
+    if not broken:
+        count = sum(len(plugin_names(group)) for group in (AGENTS, TASKS))
+        yield Finding("ok", f"plug-ins: {count or 'none'}")
+
+
 CHECKS: tuple[Check, ...] = (
     check_python,
     check_origin,
@@ -210,6 +233,7 @@ CHECKS: tuple[Check, ...] = (
     check_rendering,
     check_folders,
     check_demonstrations,
+    check_plugins,
 )
 
 
@@ -230,7 +254,9 @@ def doctor_command() -> int:
         1 if something is broken, else 0.
     """
     failed = 0
-    for finding in examine(CHECKS):
+    # Of a stranger's package the other checks would say nothing but nonsense.
+    checks = CHECKS[: CHECKS.index(check_origin) + 1] if strangers(sys.path) else CHECKS
+    for finding in examine(checks):
         failed += finding.level == "fail"
         print(f"{finding.level:4}  {finding.text}", flush=True)
         if finding.advice:

@@ -17,8 +17,10 @@ from benchmark.evidence.stats import mean_score, success_rate
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import EvalConfig, override_evaluation
-from benchmark.plan.sweep import SweepConfig, check, prepare
-from benchmark.running.run import best_device, run_cell
+from benchmark.plan.request import SweepConfig
+from benchmark.plan.sweep import evaluation, load_demonstrations, plan
+from benchmark.running.machine import best_device
+from benchmark.running.run import run_cell
 from benchmark.running.store import Run
 
 
@@ -52,9 +54,9 @@ def search(
     plans = [_plan(text, config, episodes) for text in candidates]
     table = None
     for text, (changed, at) in zip(candidates, plans, strict=True):
-        demos, (cell,) = prepare(changed)
+        (cell,) = plan(changed)
         print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
-        played = run_cell(cell, at, demos, store, best_device())
+        played = run_cell(cell, at, lambda: load_demonstrations(config), store, best_device())
         minutes = float(Run(cell, store).history()["seconds"].iloc[-1]) / 60
         done.append(Candidate(text or "the preset", minutes, cell.train.updates, played))
         table, data = _compare(done, config)
@@ -71,15 +73,15 @@ def _plan(text: str, config: SweepConfig, episodes: int) -> tuple[SweepConfig, E
     words = text.split()
     changes = [word for word in words if not word.startswith("eval.")]
     changed = replace(config, set=(*config.set, *changes))
-    cells = check(changed)
+    cells = plan(changed)
     if len(cells) != 1:
         raise UsageError(
             f"a search tunes one cell, not {len(cells)}: "
             "give one method, one control mode and one seed"
         )
-    evaluation = replace(config.evaluation(cells[0]), split="validation", episodes=episodes)
+    at = replace(evaluation(config, cells[0]), split="validation", episodes=episodes)
     with usage_errors():
-        return changed, override_evaluation(evaluation, words)
+        return changed, override_evaluation(at, words)
 
 
 def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.DataFrame]:

@@ -38,9 +38,9 @@ from benchmark.perf.pusht import (
 )
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.presets import PRESETS, make_cell
-from benchmark.plan.sweep import machine
+from benchmark.running.machine import best_device, machine
 from benchmark.running.rollout import AgentPolicy
-from benchmark.running.run import best_device, evaluate
+from benchmark.running.run import evaluate
 from benchmark.running.train import Trainer, TrainingData
 from envs.demos.demonstrations import Demonstrations
 

@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from baselines.agent import agent_class, config_from_json
-from baselines.choices import check_choice
-from baselines.normalizer import Scaling
+from baselines.choices import Scaling, check_choice
 from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
@@ -127,6 +125,8 @@ class Cell:
     @classmethod
     def from_json(cls, text: str) -> Cell:
         """Read `to_json` back."""
+        from baselines.agent import agent_class, config_from_json
+
         values = json.loads(text)
         agent = config_from_json(agent_class(values["method"]).Config, values["agent"])
         train = config_from_json(TrainConfig, values["train"])

@@ -29,7 +29,10 @@ from baselines.lstm_gmm import LstmGmmConfig
 from benchmark.plan.config import Cell, TrainConfig
 from benchmark.plan.tasks import get_task
 from envs.control import Control
-from envs.demos.demonstrations import Demonstrations
+from envs.demos.demonstrations import DataSet, Demonstrations
+
+Described = Demonstrations | DataSet
+"""What a cell's id needs of demonstrations: where they come from and how many they are."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,7 @@ def make_cell(
     control: Control,
     seed: int,
     obs_type: str,
-    demos: Demonstrations,
+    demos: Described,
 ) -> Cell:
     """The cell of a method under a preset, for given demonstrations."""
     chosen, task = settings(preset, method), get_task(demos.metadata.task)

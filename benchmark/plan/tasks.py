@@ -6,24 +6,25 @@ A task never names a method. Tasks of other packages come in through the entry-p
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 import envs
-from baselines.normalizer import Scaling
+from baselines.choices import Scaling
+from baselines.plugins import TASKS, load_plugin, plugin_names
+from benchmark.plan.demo_facts import pusht_facts, pusht_figure, robosuite_facts
 from envs import linear_system
 from envs.control import Control, to_velocity
-from envs.demos import linear_system_lqr, pusht_idle
-from envs.demos.demonstrations import Demonstrations
-from envs.demos.robosuite_sources import load_robosuite
+from envs.demos import linear_system_lqr, pusht_human, pusht_idle, robosuite_sources, sources
+from envs.demos.demonstrations import DataSet, Demonstrations
 from envs.demos.sources import Source, load_pusht
 from envs.linear_system import SYSTEMS, SystemName
 from envs.robosuite import scenes
@@ -33,9 +34,10 @@ from envs.robosuite.observations import OBS_TYPES, robot_part
 from envs.robosuite.scenes import ROBOT_DIM, SCENES, TaskName
 from envs.robosuite.simulation import MAX_DELTA
 
-gymnasium.register_envs(envs)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-ENTRY_POINTS = "dpbench.tasks"
+gymnasium.register_envs(envs)
 
 
 class Loader(Protocol):
@@ -97,6 +99,17 @@ class Task:
     velocities are no differences of set-points and are recorded, as the array `delta`."""
     motion: Motion | None = None
     """How the agent's motion is measured; None leaves that out."""
+    catalogue: Callable[[Source], DataSet | None] = lambda _: None
+    """What the demonstrations of a source are, without reading or making them; None where only
+    reading tells."""
+    recorded: Callable[[Source, Path | None], Demonstrations] | None = None
+    """Demonstrations of a source, or in a file, with all that was recorded; None takes `load`."""
+    public_path: Callable[[], Path] | None = None
+    """Where the public human demonstrations are kept once imported."""
+    demo_facts: Callable[[Demonstrations], list[tuple[str, str]]] | None = None
+    """What `python -m benchmark demos` says of recorded demonstrations, a name and a text each."""
+    demo_figure: Callable[[Demonstrations], Figure] | None = None
+    """Some recorded demonstrations, drawn."""
     with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
     """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
 
@@ -149,6 +162,11 @@ PUSHT = Task(
     load=load_pusht,
     reference=lambda states: states[:, :2],
     motion=Motion(_pusht_agent, _added_up, hz=10, still=3.0, unit="px"),
+    catalogue=sources.catalogue,
+    recorded=sources.recorded_pusht,
+    public_path=pusht_human.imported_path,
+    demo_facts=pusht_facts,
+    demo_figure=pusht_figure,
     with_pauses=pusht_idle.with_pauses,
 )
 
@@ -192,6 +210,7 @@ def _linear_system(name: SystemName) -> LinearSystemTask:
         motion=Motion(
             lambda states, _: states[..., :1], _added_up, linear_system.CONTROL_HZ, 0.01, "m"
         ),
+        catalogue=partial(linear_system_lqr.catalogue, name),
         system=name,
     )
 
@@ -216,7 +235,7 @@ def _robosuite(name: TaskName) -> Task:
         action_dim=ACTION_DIM,
         action_scaling={"position": "min-max", "velocity": "min-max"},
         obs_shapes=partial(_robosuite_shapes, scene.state_dim),
-        load=partial(load_robosuite, name),
+        load=partial(robosuite_sources.load_robosuite, name),
         reference=None,
         motion=Motion(
             lambda states, _: robot_part(states)[..., :3],
@@ -226,6 +245,9 @@ def _robosuite(name: TaskName) -> Task:
             unit="m",
             action_per_unit={"position": 1.0, "velocity": 1.0 / float(MAX_DELTA[0])},
         ),
+        catalogue=partial(robosuite_sources.catalogue, name),
+        recorded=partial(robosuite_sources.recorded_robosuite, name),
+        demo_facts=partial(robosuite_facts, name),
     )
 
 
@@ -247,10 +269,10 @@ _TASKS = {task.name: task for task in (PUSHT, LIFT, CAN, SQUARE, *LINEAR_SYSTEMS
 
 
 def tasks() -> dict[str, Task]:
-    """All tasks by name: the built-in ones and those of installed packages."""
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name not in _TASKS:
-            _TASKS[entry.name] = entry.load()
+    """All tasks by name: the built-in ones and those of installed packages that work."""
+    for name in plugin_names(TASKS):
+        with suppress(ValueError):  # named by `list` and by whoever asks for it
+            get_task(name)
     return dict(_TASKS)
 
 
@@ -258,9 +280,13 @@ def get_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ValueError: If there is none; the message lists the names there are.
+        ValueError: If there is none, the message lists the names there are; or if the package that
+            brings it cannot be imported.
     """
-    known = tasks()
-    if name not in known:
-        raise ValueError(f"no task {name!r}; tasks: {', '.join(sorted(known))}")
-    return known[name]
+    if name not in _TASKS:
+        found = load_plugin(TASKS, name)
+        if found is None:
+            known = sorted({*_TASKS, *plugin_names(TASKS)})
+            raise ValueError(f"no task {name!r}; tasks: {', '.join(known)}")
+        _TASKS[name] = found
+    return _TASKS[name]

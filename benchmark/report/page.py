@@ -4,7 +4,8 @@ The page holds its style and its figures, needs no network and runs no script.
 """
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -25,9 +26,25 @@ from benchmark.evidence.tables import (
 from benchmark.files import write_whole
 from benchmark.report.plots import results_figure, save_figure, training_figure
 from benchmark.report.published import published_table
-from benchmark.report.record import Record, write_record
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Episodes and trainings, and how they came about.
+
+    Attributes:
+        episodes: A row an episode, as the store returns them.
+        history: Training history, a row a checkpoint; may be empty.
+        commands: The commands that made the episodes.
+        machine: What they ran on, such as processor, versions and date, by name.
+    """
+
+    episodes: pd.DataFrame
+    history: pd.DataFrame
+    commands: tuple[str, ...] = ()
+    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ def write_report(record: Record, out_dir: Path) -> Path:
     missing. Equal input gives the same page.
 
     Args:
-        record: What it is drawn from; it is kept in the folder too.
+        record: What it is drawn from.
         out_dir: Folder to write to.
 
     Returns:
@@ -91,7 +108,6 @@ def write_report(record: Record, out_dir: Path) -> Path:
     pictures = {"results": _results_picture(results, out_dir)}
     if not record.history.empty:
         pictures["training"] = _training_picture(record.history, out_dir)
-    write_record(record, out_dir)
     headline = headline_episodes(episodes)
     seeds = headline["seed"][headline["method"].map(REFERENCES) != "ceiling"]
     page = _template().render(

@@ -8,6 +8,7 @@ needs no screen.
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Literal
 
 import matplotlib
@@ -55,11 +56,15 @@ def results_figure(results: pd.DataFrame) -> Figure:
     methods = results[results["role"] == "method"]
     shown = settings_shown(results)
     labels = pd.Series(
-        [policy_name(row, shown) for row in methods.to_dict("records")], methods.index, dtype=str
+        # Changed settings can be many; a label that fills the figure would leave no room to plot.
+        [fill(policy_name(row, shown), 36) for row in methods.to_dict("records")],
+        methods.index,
+        dtype=str,
     )
     rows = list(dict.fromkeys(labels))
     controls = [control for control in CONTROLS if (methods["control"] == control).any()]
-    figure = empty_figure(8.5, 1.6 + 0.5 * max(len(rows), 2))
+    lines = sum(row.count("\n") for row in rows)
+    figure = empty_figure(8.5, 1.6 + 0.5 * max(len(rows), 2) + 0.15 * lines)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, column, scale, title in zip(
         panels, ("score", "success"), (1.0, 100.0), ("mean score", "success rate (%)"), strict=True

@@ -5,6 +5,7 @@ No training stands behind them: each is played once and kept in the store.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.config import MEASURES, Cell, EvalConfig
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
-from benchmark.running.once import once
 from benchmark.running.rollout import Frame, HoldStill, rollout
-from benchmark.running.store import describe, write_parquet
+from benchmark.running.store import describe, kept, to_parquet
 from envs.demos.demonstrations import Demonstrations
 
 
@@ -40,28 +40,25 @@ class Replay:
 
 
 def references(
-    cell: Cell, demos: Demonstrations, config: EvalConfig, store: Path
+    cell: Cell, demos: Callable[[], Demonstrations], config: EvalConfig, store: Path
 ) -> list[pd.DataFrame]:
     """The ceiling and the floor of a table, a row an episode.
 
     Args:
         cell: One of the table's cells; what it is trained on matters, not its method.
-        demos: The demonstrations.
+        demos: Gives the demonstrations, if they were not replayed yet.
         config: How the cells are evaluated: the episodes of the floor.
         store: Where both are kept, and taken from when they are there.
     """
-    replay = EvalConfig(int(demos.lengths.max()), episodes=demos.num_episodes)
-    kept = store / "references"
+    measures = f"m{MEASURES}"
+    named = f"{cell.task}-{cell.data}-{cell.data_version}-{cell.num_demonstrations}"
     ceiling = _kept(
-        kept / f"demonstrator-{cell.task}-{cell.data}-{cell.data_version}-{replay.id}.parquet",
-        lambda: demonstrator(cell.task, demos),
+        store, f"demonstrator-{named}-{measures}", lambda: demonstrator(cell.task, demos())
     )
     # How often a policy predicts is nothing to one that never moves.
     still = EvalConfig(split=config.split, episodes=config.episodes)
-    floor = _kept(
-        kept / f"hold-still-{cell.task}-{still.id}.parquet",
-        lambda: hold_still(cell.task, still),
-    )
+    floor = _kept(store, f"hold-still-{cell.task}-{still.id}", lambda: hold_still(cell.task, still))
+    replay = EvalConfig(1, episodes=len(ceiling))
     return [
         describe(episodes, cell, played, steps=0).assign(
             cell=name, method=name, train_seed=-1, updates=0
@@ -109,6 +106,7 @@ def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
         return rollout(still, env, seeds, config, bar.update)
 
 
-def _kept(path: Path, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The episodes that are kept at a path; where there are none they are played and kept."""
-    return pd.read_parquet(once(path, lambda path: write_parquet(play(), path)))
+def _kept(store: Path, name: str, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The episodes that are kept under a name; where there are none they are played and kept."""
+    content = kept(store, f"references/{name}.parquet", lambda: to_parquet(play()))
+    return pd.read_parquet(io.BytesIO(content))

@@ -22,24 +22,19 @@ from benchmark.running.train import Validate, train
 from envs.demos.demonstrations import Demonstrations
 
 
-def best_device() -> torch.device:
-    """CUDA where there is one, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
 def run_cell(
-    cell: Cell, config: EvalConfig, demos: Demonstrations, store: Path, device: torch.device
+    cell: Cell,
+    config: EvalConfig,
+    demos: Callable[[], Demonstrations],
+    store: Path,
+    device: torch.device,
 ) -> pd.DataFrame:
     """Train and evaluate a cell, doing only what is not on disk yet.
 
     Returns:
         A row an episode, with the columns that say what was run.
     """
-    train_cell(cell, lambda: demos, store, device)
+    train_cell(cell, demos, store, device)
     return evaluate_cell(cell, config, store, device)
 
 

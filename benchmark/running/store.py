@@ -1,27 +1,37 @@
 """Runs on disk: what was trained and evaluated, written whole or not at all.
 
 runs/<cell id>/config.json           the resolved settings of the cell
+               machine.json          what it was trained on
                state.safetensors     an unfinished training, to continue from
                checkpoint/           the finished policy (averaged weights)
                history.parquet       loss, action error, validation score while training
                episodes/<eval>.parquet   one evaluation, a row an episode
+               measured/<name>       what a study measured of the policy
                error.txt             the traceback of the last failure, if any
-     references/                     the rows that frame every table, see `running.references`
+     references/, studies/           what belongs to no cell, see `kept`
 
-A `.NAME.lock` beside a file belongs to `benchmark.running.once`.
+Readers look here first and then in the evidence, results/evidence, which is kept in git and holds
+everything but the weights. A `.NAME.lock` beside a file belongs to `running.once`.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
 from baselines.agent import Agent, load_agent, save_agent
+from benchmark.evidence.cell_file import CellEvidence, read_cell
 from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
+from benchmark.running.once import once
+
+MEASURED = "measured"
 
 
 def default_store() -> Path:
@@ -29,8 +39,18 @@ def default_store() -> Path:
     return Path(os.environ.get("DPBENCH_RUNS", "runs"))
 
 
+def evidence_folder() -> Path:
+    """Where evidence is kept: $DPBENCH_EVIDENCE, else results/evidence in the working directory."""
+    return Path(os.environ.get("DPBENCH_EVIDENCE", "results/evidence"))
+
+
+def evidence_path(cell: Cell) -> Path:
+    """The file that holds the evidence of a cell, if there is any."""
+    return evidence_folder() / f"{cell.task}-{cell.data}" / f"{cell.id}.parquet"
+
+
 class Run:
-    """The folder of one cell."""
+    """One cell: its folder in the run store, and its evidence."""
 
     def __init__(self, cell: Cell, store: Path) -> None:
         self.cell = cell
@@ -48,12 +68,23 @@ class Run:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the training is finished."""
+        """Whether the training is finished, and its policy here."""
         return self.history_path.is_file()
 
-    def begin(self) -> None:
-        """Write the config down."""
+    @property
+    def has_history(self) -> bool:
+        """Whether its history and episodes can be read, from here or from the evidence."""
+        return self.is_trained or self.evidence is not None
+
+    @property
+    def evidence(self) -> CellEvidence | None:
+        """What is committed of the cell; None where nothing is."""
+        return _read_evidence(evidence_path(self.cell))
+
+    def begin(self, machine: Mapping[str, str]) -> None:
+        """Write down what is trained and on what."""
         write_whole(self.folder / "config.json", self.cell.to_json())
+        write_whole(self.folder / "machine.json", json.dumps(dict(machine), indent=2) + "\n")
 
     def finish(self, agent: Agent, history: pd.DataFrame) -> None:
         """Keep the trained policy and its history; drop what was kept to continue from."""
@@ -66,9 +97,19 @@ class Run:
         """The trained policy."""
         return load_agent(self.folder / "checkpoint")
 
+    def machine(self) -> dict[str, str]:
+        """What it was trained on; empty where that was not written down."""
+        path = self.folder / "machine.json"
+        if path.is_file():
+            return dict(json.loads(path.read_text()))
+        return dict(self.evidence.machine) if not self.is_trained and self.evidence else {}
+
     def history(self) -> pd.DataFrame:
         """Loss, action error and validation score by update, with the columns of the cell."""
-        history = pd.read_parquet(self.history_path)
+        if self.is_trained or self.evidence is None:
+            history = pd.read_parquet(self.history_path)
+        else:
+            history = self.evidence.history
         return history.assign(
             cell=self.cell.id,
             method=self.cell.method,
@@ -81,9 +122,68 @@ class Run:
         """Where one evaluation is kept."""
         return self.folder / "episodes" / f"{config.id}.parquet"
 
+    def has(self, config: EvalConfig, evidence: bool = True) -> bool:
+        """Whether an evaluation is in the run store or, unless left out, in the evidence."""
+        return self.evaluation_path(config).is_file() or (
+            evidence and self._committed(config) is not None
+        )
+
     def episodes(self, config: EvalConfig) -> pd.DataFrame:
-        """One evaluation, a row an episode."""
+        """One evaluation, a row an episode.
+
+        Raises:
+            FileNotFoundError: If it was never played.
+        """
+        if not self.evaluation_path(config).is_file():
+            committed = self._committed(config)
+            if committed is not None:
+                return committed
         return pd.read_parquet(self.evaluation_path(config))
+
+    def _committed(self, config: EvalConfig) -> pd.DataFrame | None:
+        if self.evidence is None:
+            return None
+        found = self.evidence.episodes[self.evidence.episodes["evaluation"] == config.id]
+        return None if found.empty else found.drop(columns="evaluation").reset_index(drop=True)
+
+    def measured(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What a study measured of the policy; where it was not yet, it is measured now.
+
+        Args:
+            name: Of the file, unique among all studies.
+            make: Measures; its content is kept.
+        """
+        path = self.folder / MEASURED / name
+        if not path.is_file() and self.evidence and name in self.evidence.measured:
+            return self.evidence.measured[name]
+        return once(path, lambda path: write_whole(path, make())).read_bytes()
+
+
+@lru_cache(maxsize=512)
+def _read_known(path: Path, size: int, changed: int) -> CellEvidence:  # noqa: ARG001 - the key
+    return read_cell(path)
+
+
+def _read_evidence(path: Path) -> CellEvidence | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return _read_known(path, found.st_size, found.st_mtime_ns)
+
+
+def kept(store: Path, name: str, make: Callable[[], bytes]) -> bytes:
+    """What belongs to no cell: from the run store, the evidence, or made now and kept.
+
+    Args:
+        store: The run store.
+        name: Of the file below either, such as `references/hold-still-pusht.parquet`.
+        make: Gives its content.
+    """
+    committed = evidence_folder() / name
+    if not (store / name).is_file() and committed.is_file():
+        return committed.read_bytes()
+    return once(store / name, lambda path: write_whole(path, make())).read_bytes()
 
 
 def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int) -> pd.DataFrame:
@@ -115,8 +215,13 @@ def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int)
     return pd.concat([pd.DataFrame(columns, index=episodes.index), episodes], axis=1)
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame as Parquet, whole or not at all."""
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """A frame as the content of a Parquet file."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
-    return write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a frame as Parquet, whole or not at all."""
+    return write_whole(path, to_parquet(frame))

@@ -29,6 +29,7 @@ from benchmark.plan.config import Cell, TrainConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
+from benchmark.running.machine import machine
 from benchmark.running.store import Run
 from envs.demos.demonstrations import Demonstrations
 
@@ -245,7 +246,7 @@ def train(
         FloatingPointError: If the loss is no longer finite.
     """
     trainer = Trainer(run.cell, demos, device)
-    run.begin()
+    run.begin(machine(device))
     if run.state_path.is_file():
         trainer.restore(run)
     config = run.cell.train

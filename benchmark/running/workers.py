@@ -42,10 +42,11 @@ class Job:
     """Gives its demonstrations; called in the process that needs them, so it must pickle."""
 
 
-def is_done(job: Job, store: Path) -> bool:
-    """Whether a cell is trained and every evaluation asked for is on disk."""
+def is_done(job: Job, store: Path, evidence: bool = False) -> bool:
+    """Whether a cell is trained and every evaluation asked for is on disk, or in the evidence."""
     run = Run(job.cell, store)
-    return run.is_trained and all(run.evaluation_path(e).is_file() for e in job.evaluations)
+    is_trained = run.has_history if evidence else run.is_trained
+    return is_trained and all(run.has(e, evidence) for e in job.evaluations)
 
 
 def default_workers(device: torch.device) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from benchmark.plan.config import Cell
-from benchmark.running.run import best_device
+from benchmark.running.machine import best_device
 from benchmark.running.store import Run
 from benchmark.running.train import Trainer
 from benchmark.running.workers import Job

@@ -29,10 +29,12 @@ class DataEfficiency(Study):
         """
         numbers: tuple[int, ...] = SMOKE_NUMBERS if config.is_smoke else NUMBERS
         if config.data != "scripted":
-            most = config.loader()().num_episodes
+            most = config.described().num_episodes
             numbers = tuple(number for number in numbers if number <= most)
         return merged(
-            job for number in numbers for job in self.home_jobs(config, demos=config.loader(number))
+            job
+            for number in numbers
+            for job in self.home_jobs(config, on=(config.described(number), config.loader(number)))
         )
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:

@@ -11,6 +11,7 @@ from benchmark.errors import UsageError
 from benchmark.evidence.stats import contrast
 from benchmark.evidence.tables import rate_text
 from benchmark.plan.tasks import get_task
+from benchmark.running.store import kept
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import (
     SCORE,
@@ -22,8 +23,9 @@ from benchmark.studies.ablation import (
     difference,
     pick,
 )
-from benchmark.studies.study import Findings, Study, StudyConfig, judge, merged, played
-from envs.demos.demonstrations import Demonstrations
+from benchmark.studies.study import Findings, Other, Study, StudyConfig, judge, merged, played
+from envs.demos import pusht_idle
+from envs.demos.demonstrations import DataSet, Demonstrations
 
 RATES = (0.0, 0.1, 0.3)
 SMOKE_RATES = (0.0, 0.3)
@@ -51,7 +53,7 @@ class IdleActions(Study):
         return merged(
             job
             for rate in (SMOKE_RATES if config.is_smoke else RATES)
-            for job in self.home_jobs(config, demos=partial(_paused, config, rate))
+            for job in self.home_jobs(config, on=_on(config, rate))
         )
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
@@ -87,7 +89,16 @@ class IdleActions(Study):
                         contrast(against, np.random.default_rng(0), "stuck"),
                     )
                 )
-        found = {rate: idle_share(config, rate) for rate in sorted(set(rates.values()))}
+        found = {
+            rate: float(
+                kept(
+                    store,
+                    f"studies/{self.name}-{config.label}-share-at-{rate:g}.txt",
+                    partial(_share_text, config, rate),
+                )
+            )
+            for rate in sorted(set(rates.values()))
+        }
         note = (
             "Stuck: the agent stays within "
             f"{config.motion.still:g} {config.motion.unit} of one place for 3 s before "
@@ -106,6 +117,16 @@ class IdleActions(Study):
             [note],
             (SCORE, SUCCESS, STUCK),
         )
+
+
+def _on(config: StudyConfig, rate: float) -> Other:
+    """What the demonstrations with pauses are, and what gives them."""
+    known = config.described(SMOKE_DEMONSTRATIONS if config.is_smoke else None)
+    # Scripted ones were made in this environment: without pauses it gives them back to the bit.
+    if rate or config.data != "scripted":
+        metadata = pusht_idle.replace_version(known.metadata, rate)
+        known = DataSet(metadata, known.num_episodes)
+    return known, partial(_paused, config, rate)
 
 
 @lru_cache(maxsize=4)
@@ -130,6 +151,10 @@ def _rate(version: str) -> float:
     """The rate in percent that is written in the version of demonstrations, if any is."""
     _, marker, rate = version.rpartition("-idle")
     return 100 * float(rate) if marker else 0.0
+
+
+def _share_text(config: StudyConfig, rate: float) -> bytes:
+    return repr(idle_share(config, rate)).encode()
 
 
 def idle_share(config: StudyConfig, rate: float) -> float:

@@ -6,7 +6,6 @@ import json
 import statistics
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,10 @@ from scipy.optimize import isotonic_regression
 from baselines.agent import Agent
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
-from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.tasks import get_task
 from benchmark.report.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.running.once import once
+from benchmark.running.machine import best_device
 from benchmark.running.store import Run
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import difference, pick, summarise
@@ -69,13 +67,12 @@ class InferenceSteps(Study):
         ddpm = [] if config.is_smoke else [replace(at, inference_steps=100, sampler="ddpm")]
         return (*ddim, *ddpm)
 
-    def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:
+    def measure(self, config: StudyConfig, store: Path) -> None:
         """Time single predictions, once for each cell and number of steps."""
         for job in self.jobs(config):
             run = Run(job.cell, store)
             for evaluation in job.evaluations:
-                time_one = partial(_keep_seconds, run, evaluation, device)
-                once(_timing_path(run, evaluation), time_one)
+                _seconds(run, evaluation, best_device())
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score against seconds a prediction, and the fewest steps that lose less than 1 %."""
@@ -83,9 +80,9 @@ class InferenceSteps(Study):
         episodes = played(jobs, store)
         summary = summarise(episodes, ["method", "control", "sampler", "inference_steps"])
         seconds = {
-            (job.cell.method, e.sampler, e.inference_steps): json.loads(
-                _timing_path(Run(job.cell, store), e).read_text()
-            )["seconds"]
+            (job.cell.method, e.sampler, e.inference_steps): _seconds(
+                Run(job.cell, store), e, best_device()
+            )
             for job in jobs
             for e in job.evaluations
         }
@@ -127,19 +124,18 @@ class InferenceSteps(Study):
         )
 
 
-def _timing_path(run: Run, evaluation: EvalConfig) -> Path:
-    name = f"{evaluation.sampler}-{evaluation.inference_steps}.json"
-    return run.folder / "prediction-seconds" / name
+def _seconds(run: Run, evaluation: EvalConfig, device: torch.device) -> float:
+    """Median time of a prediction for a single window, s; measured once."""
+    name = f"prediction-seconds-{evaluation.sampler}-{evaluation.inference_steps}.json"
+
+    def measure() -> bytes:
+        return json.dumps(_timed(run.agent().to(device), evaluation, run.cell, device)).encode()
+
+    return float(json.loads(run.measured(name, measure)))
 
 
 @torch.inference_mode()
-def _keep_seconds(run: Run, evaluation: EvalConfig, device: torch.device, path: Path) -> None:
-    seconds = _seconds(run.agent().to(device), evaluation, run.cell, device)
-    write_whole(path, json.dumps({"seconds": seconds}))
-
-
-def _seconds(agent: Agent, evaluation: EvalConfig, cell: Cell, device: torch.device) -> float:
-    """Median time of a prediction for a single window, s."""
+def _timed(agent: Agent, evaluation: EvalConfig, cell: Cell, device: torch.device) -> float:
     agent.set_inference_steps(evaluation.inference_steps)
     agent.set_sampler(evaluation.sampler)
     shapes = get_task(cell.task).obs_shapes(cell.obs_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from benchmark.errors import UsageError, usage_errors
 from benchmark.evidence.tables import difference_text
 from benchmark.evidence.text_table import Table
 from benchmark.files import write_whole
-from benchmark.plan.sweep import machine
+from benchmark.plan.tasks import get_task
 from benchmark.progress import say
 from benchmark.report.plots import save_figure
-from benchmark.running.run import best_device
-from benchmark.running.store import Run
+from benchmark.running.machine import best_device, together
+from benchmark.running.store import Run, evidence_folder
 from benchmark.running.workers import default_workers, is_done, run_jobs
 from benchmark.studies.cost import cost_text
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
@@ -69,8 +70,10 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
         jobs = merged(study.jobs(config))
     device = best_device()
     workers = config.workers or default_workers(device)
-    todo = [job for job in jobs if not is_done(job, store)]
-    say(f"\n{study.name}: {study.claim}\n{cost_text(jobs, store, workers)}")
+    todo = [job for job in jobs if not is_done(job, store, not config.without_evidence)]
+    say(f"\n{study.name}: {study.claim}\n{cost_text(todo, store, workers)}")
+    if known := len(jobs) - len(todo):
+        say(f"{known} of {len(jobs)} cells are done already, here or in {evidence_folder()}")
     failures = []
     for number, (cell, cause) in enumerate(run_jobs(todo, store, device, workers), 1):
         say(f"[{number}/{len(todo)}] {cell.id}{f'  failed: {cause}' * bool(cause)}")
@@ -78,14 +81,38 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
             failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
     if failures:
         raise StudyError("\n".join(failures))
-    study.measure(config, store, device)
-    findings = study.findings(config, store)
-    folder = _root(config, store) / f"{study.name}-{study.label(config)}"
-    page = write_findings(study, config, findings, folder, command)
+    study.measure(config, store)
+    findings, page = draw_study(study, config, store, command)
+    _remember(study, config, store, command)
     for sheet in findings.sheets:
         say(f"\n{sheet.table.text()}")
     say(f"{verdict_table({study.name: findings.verdicts}).text()}\nFindings: {page}")
     return findings
+
+
+def draw_study(
+    study: Study, config: StudyConfig, store: Path, command: str
+) -> tuple[Findings, Path]:
+    """Write what a study finds of what is on disk; the findings and their page."""
+    findings = study.findings(config, store)
+    folder = _root(config, store) / f"{study.name}-{study.label(config)}"
+    return findings, write_findings(study, config, findings, folder, command, store)
+
+
+def _remember(study: Study, config: StudyConfig, store: Path, command: str) -> None:
+    """Keep what was asked for, so that the page can be drawn again from the evidence.
+
+    A user's own file of demonstrations is not in the evidence, and so neither are its studies.
+    """
+    if get_task(config.task).catalogue(config.data) != config.described():
+        return
+    asked = {
+        name: getattr(config, name)
+        for name in ("task", "preset", "methods", "seeds", "data", "episodes")
+    }
+    told = {"study": study.name, "asked": asked, "command": command}
+    path = store / "studies" / f"{study.name}-{study.label(config)}.json"
+    write_whole(path, json.dumps(told, indent=2) + "\n")
 
 
 def _root(config: StudyConfig, store: Path) -> Path:
@@ -109,7 +136,13 @@ def show_plan(studies: Sequence[Study], config: StudyConfig, store: Path) -> Non
         print(f"{study.name}: {cost_text(jobs, store, workers)}")
         for job in jobs:
             trained = Run(job.cell, store).is_trained
-            state = "done" if is_done(job, store) else "trained" if trained else "to do"
+            state = (
+                "done"
+                if is_done(job, store, not config.without_evidence)
+                else "trained"
+                if trained
+                else "to do"
+            )
             print(f"  {state:8} {job.cell.id}  evaluations: {len(job.evaluations)}")
 
 
@@ -121,7 +154,12 @@ def _unfit(study: Study, error: UsageError, studies: Sequence[Study]) -> str:
 
 
 def write_findings(
-    study: Study, config: StudyConfig, findings: Findings, folder: Path, command: str
+    study: Study,
+    config: StudyConfig,
+    findings: Findings,
+    folder: Path,
+    command: str,
+    store: Path,
 ) -> Path:
     """Write the tables, figures and verdicts of a study, and a page that shows them all."""
     verdicts = verdict_table({study.name: findings.verdicts})
@@ -138,8 +176,9 @@ def write_findings(
     for sheet in findings.sheets:
         sheet.table.write(sheet.data, folder, sheet.stem)
         parts.append(sheet.table.markdown())
-    made = ", ".join(f"{name} {value}" for name, value in machine(best_device()).items())
-    parts.append(f"Made by `{command}` on: {made}.")
+    machines = [Run(job.cell, store).machine() for job in merged(study.jobs(config))]
+    made = ", ".join(f"{name} {value}" for name, value in together(machines).items())
+    parts.append(f"Made by `{command}`{f' on: {made}' if made else ''}.")
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     return write_whole(folder / "README.md", text)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from baselines.agent import agent_class
@@ -24,7 +23,9 @@ from benchmark.errors import UsageError
 from benchmark.evidence.stats import Interval
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell, EvalConfig
-from benchmark.plan.presets import EPISODES, HOME_CONTROL, PRESETS, make_cell
+from benchmark.plan.presets import EPISODES, HOME_CONTROL, PRESETS, Described, make_cell
+from benchmark.plan.request import StudyRequest, SweepConfig
+from benchmark.plan.sweep import described
 from benchmark.plan.tasks import Motion, get_task
 from benchmark.running.store import Run
 from benchmark.running.workers import Job
@@ -33,39 +34,13 @@ from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source
 
 Answer = Literal["holds", "does not hold", "undecided"]
-Loader = Callable[[], Demonstrations]
+Other = tuple[Described, Callable[[], Demonstrations]]
+"""Other demonstrations than the task's: what they are, and what gives them in any process."""
 
 
 @dataclass(frozen=True)
-class StudyConfig:
-    """What a study is run on."""
-
-    task: str = "pusht"
-    """Name of the task."""
-    preset: str = "quick"
-    """smoke, quick, laptop or paper; smoke also takes a smaller grid."""
-    methods: tuple[str, ...] = ()
-    """Names of methods; none means all that the study compares."""
-    seeds: tuple[int, ...] = ()
-    """Training seeds; none means the study's own."""
-    data: Source = "scripted"
-    """Source of the demonstrations."""
-    data_path: Path | None = None
-    """File of human demonstrations."""
-    episodes: int | None = None
-    """Test episodes of each evaluation; None takes the preset's."""
-    workers: int | None = None
-    """Policies trained side by side; None takes one a core, or one in all on a GPU."""
-    out: Path | None = None
-    """Folder that each study gets a folder in; None takes one in the run store."""
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UsageError(f"no preset {self.preset!r}; presets: {', '.join(PRESETS)}")
-        for name in ("episodes", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; allowed: 1 or more")
+class StudyConfig(StudyRequest):
+    """What a study is run on, and what follows from it."""
 
     @property
     def is_smoke(self) -> bool:
@@ -119,23 +94,34 @@ class StudyConfig:
             _load, self.task, self.data, self.obs_type, self.data_path, num_demonstrations
         )
 
+    def described(self, num_demonstrations: int | None = None) -> Described:
+        """What the demonstrations are; they are read only where nothing else tells."""
+        config = SweepConfig(
+            self.task,
+            data=self.data,
+            data_path=self.data_path,
+            num_demonstrations=num_demonstrations,
+        )
+        return described(config) or self.loader(num_demonstrations)()
+
     def cell(
-        self, method: str, control: Control, seed: int, demos: Demonstrations | None = None
+        self, method: str, control: Control, seed: int, demos: Described | None = None
     ) -> Cell:
         """A cell as a sweep makes it, so that both share one training."""
-        demos = self.loader()() if demos is None else demos
-        return make_cell(self.preset, method, control, seed, self.obs_type, demos)
+        return make_cell(
+            self.preset, method, control, seed, self.obs_type, demos or self.described()
+        )
 
     def evaluation(self, cell: Cell, action_horizon: int | None = None) -> EvalConfig:
         """How a sweep plays a cell, so that both share one evaluation."""
         horizon = cell.action_horizon if action_horizon is None else action_horizon
         return EvalConfig(horizon, episodes=self.episodes or EPISODES[self.preset])
 
-    def job(self, method: str, control: Control, seed: int, demos: Loader | None = None) -> Job:
+    def job(self, method: str, control: Control, seed: int, on: Other | None = None) -> Job:
         """A cell as a sweep makes and plays it, on other demonstrations if given."""
-        demos = demos or self.loader()
-        cell = self.cell(method, control, seed, demos())
-        return Job(cell, (self.evaluation(cell),), demos)
+        demos, load = on or (self.described(), self.loader())
+        cell = self.cell(method, control, seed, demos)
+        return Job(cell, (self.evaluation(cell),), load)
 
 
 @lru_cache(maxsize=8)
@@ -236,7 +222,7 @@ class Study(ABC):
     def jobs(self, config: StudyConfig) -> list[Job]:
         """Cells to train and how to play them; the same cell may come more than once."""
 
-    def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:  # noqa: B027
+    def measure(self, config: StudyConfig, store: Path) -> None:  # noqa: B027
         """Measure what no rollout of a job does, and keep it in the store; usually nothing."""
 
     @abstractmethod
@@ -251,18 +237,18 @@ class Study(ABC):
         self,
         config: StudyConfig,
         methods: Iterable[str] | None = None,
-        demos: Loader | None = None,
+        on: Other | None = None,
     ) -> list[Job]:
         """Every method under the control mode that it was published with, as a sweep plays it.
 
         Args:
             config: What the study is run on.
             methods: Those that the study compares; None for all.
-            demos: Gives other demonstrations than the task's.
+            on: Other demonstrations than the task's.
         """
         chosen = config.chosen(PRESETS[config.preset] if methods is None else methods)
         return [
-            config.job(method, HOME_CONTROL.get(method, "position"), seed, demos)
+            config.job(method, HOME_CONTROL.get(method, "position"), seed, on)
             for seed in self.training_seeds(config)
             for method in chosen
         ]

@@ -45,6 +45,19 @@ class Metadata:
             )
 
 
+@dataclass(frozen=True)
+class DataSet:
+    """Demonstrations by name, which takes neither reading nor making them.
+
+    Attributes:
+        metadata: Where they come from.
+        num_episodes: Episodes in all.
+    """
+
+    metadata: Metadata
+    num_episodes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
     """Episodes of states, position actions and observations.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.linear_system import (
     MAX_EPISODE_STEPS,
     SYSTEMS,
@@ -65,14 +65,25 @@ def demonstrate(
             actions.append(action)
             state, *_ = env.step(action)
     rows = np.array(states)
-    version = f"v{VERSION}-LinearSystem-v1" + (f"-noise{noise:g}" if noise != 1.0 else "")
     return Demonstrations(
         states=rows,
         actions=np.array(actions),
         episode_ends=np.arange(1, num_episodes + 1, dtype=np.int64) * steps,
         observations={"state": rows},
-        metadata=Metadata(task_name(system), "scripted", version, first_seed),
+        metadata=_metadata(system, noise, first_seed),
     )
+
+
+def catalogue(system: SystemName, source: str) -> DataSet:
+    """What a task's demonstrations are, without making them; there is one source."""
+    if source != "scripted":
+        raise ValueError(f"{task_name(system)}: source is {source}; allowed: scripted")
+    return DataSet(_metadata(system), NUM_SCRIPTED)
+
+
+def _metadata(system: SystemName, noise: float = 1.0, first_seed: int = 0) -> Metadata:
+    version = f"v{VERSION}-LinearSystem-v1" + (f"-noise{noise:g}" if noise != 1.0 else "")
+    return Metadata(task_name(system), "scripted", version, first_seed)
 
 
 def load(

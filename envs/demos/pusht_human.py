@@ -12,11 +12,12 @@ import numpy as np
 
 from envs.demos import npz, zarr
 from envs.demos.cache import cache_dir
-from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.pusht.geometry import keypoints
 
 URL = "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip"
 SHA256 = "6ba0039f48c3436e567e9836ad1db58d3e26b9fc01ae989b43f85c81c489f90e"  # of digest()
+PUBLIC = DataSet(Metadata("pusht", "human", "pusht_cchi_v7", None), 206)
 
 KEYPOINT_TOLERANCE = 1e-3  # px; the public float32 keypoints differ from ours by 2e-5
 
@@ -54,8 +55,7 @@ def read(path: Path) -> Demonstrations:
     demonstrations = reader(path, metadata)
     check(demonstrations, path)
     if demonstrations.digest() == SHA256:
-        metadata = Metadata("pusht", "human", "pusht_cchi_v7", None)
-        return replace(demonstrations, metadata=metadata)
+        return replace(demonstrations, metadata=PUBLIC.metadata)
     return demonstrations.with_fingerprint()
 
 

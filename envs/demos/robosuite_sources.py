@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from envs.demos import npz, robomimic, robosuite_scripted
 from envs.demos.cache import cached
-from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.demos.robosuite_pictures import pictures
 from envs.demos.sources import Source
 from envs.robosuite.observations import ObsType, robot_part
@@ -47,6 +47,13 @@ def load_robosuite(
         recorded = recorded.choose(num_episodes, seed)
     delta = {"delta": recorded.observations["delta"]}
     return replace(recorded, observations={**_observe(recorded, task, obs_type), **delta})
+
+
+def catalogue(task: TaskName, source: Source) -> DataSet | None:
+    """What the demonstrations of a source are, without making them; None of a user's own file."""
+    if source != "scripted":
+        return None
+    return DataSet(robosuite_scripted.metadata(task), robosuite_scripted.NUM_EPISODES)
 
 
 def recorded_robosuite(

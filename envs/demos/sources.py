@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from envs.demos import pusht_human, pusht_scripted
 from envs.demos.cache import cached
-from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
+from envs.demos.pusht_human import PUBLIC
 from envs.pusht.geometry import keypoints
 from envs.pusht.observations import ObsType, observe
 
@@ -46,6 +47,11 @@ def load_pusht(
     if num_episodes is not None:
         demonstrations = demonstrations.choose(num_episodes, seed)
     return replace(demonstrations, observations=_observe(demonstrations, obs_type))
+
+
+def catalogue(source: Source) -> DataSet:
+    """What Push-T's demonstrations of a source are, without reading or making them."""
+    return DataSet(scripted_metadata(), NUM_SCRIPTED) if source == "scripted" else PUBLIC
 
 
 def _observe(demonstrations: Demonstrations, obs_type: ObsType) -> dict[str, NDArray[Any]]:

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-import baselines.agent
-import benchmark.cli
-from baselines.bc_mlp import BcMlp
+import benchmark.commands.bench
+import benchmark.plan.sweep
+from baselines.plugins import AGENTS
 from benchmark.cli import main
 from benchmark.running.train import Trainer
 from envs.demos.demonstrations import Demonstrations
@@ -43,10 +45,10 @@ def test_the_list_names_tasks_methods_and_presets(capsys: pytest.CaptureFixture[
 def test_the_list_names_methods_of_other_packages(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(baselines.agent._AGENTS, "stranger", BcMlp)
+    entry = EntryPoint("stranger", "baselines.bc_mlp:BcMlp", AGENTS)
+    monkeypatch.setattr(metadata, "entry_points", lambda group, **_: [entry] * (group == AGENTS))
     assert main(["list"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "  of other packages, under any preset: stranger"
+    assert capsys.readouterr().out.splitlines()[-1] == "  of other packages: stranger"
 
 
 @pytest.mark.usefixtures("store")
@@ -54,8 +56,8 @@ def test_settings_may_be_given_together_or_one_flag_each(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     changes = ["train.updates=7", "agent.channels=[8]"]
-    together = ["sweep", *TINY, "--set", *changes, "--dry-run"]
-    apart = ["sweep", "--set", changes[0], *TINY, "--set", changes[1], "--dry-run"]
+    together = ["bench", *TINY, "--set", *changes, "--dry-run"]
+    apart = ["bench", "--set", changes[0], *TINY, "--set", changes[1], "--dry-run"]
     assert main(together) == 0
     expected = capsys.readouterr().out
     assert "7 updates" in expected
@@ -67,24 +69,24 @@ def test_settings_may_be_given_together_or_one_flag_each(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep", "--task", "push-t"], "no task 'push-t'; tasks: "),
-        (["sweep", "--preset", "fast"], "no preset 'fast'; presets: smoke, quick, laptop, paper"),
-        (["sweep", "--methods", "dp"], "no method 'dp'; methods: "),
-        (["sweep", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed: keypoints"),
-        (["sweep", "--num-demonstrations", "0"], "0 episodes asked for"),
-        (["sweep", "--episodes", "0"], "episodes is 0; allowed: 1 or more"),
-        (["sweep", "--workers", "0"], "workers is 0; allowed: 1 or more"),
+        (["bench", "--task", "push-t"], "no task 'push-t'; tasks: "),
+        (["bench", "--preset", "fast"], "no preset 'fast'; presets: smoke, quick, laptop, paper"),
+        (["bench", "--methods", "dp"], "no method 'dp'; methods: "),
+        (["bench", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed: keypoints"),
+        (["bench", "--num-demonstrations", "0"], "num_demonstrations is 0; allowed: 1 or more"),
+        (["bench", "--episodes", "0"], "episodes is 0; allowed: 1 or more"),
+        (["bench", "--workers", "0"], "workers is 0; allowed: 1 or more"),
         (["run", "pusht", "bet", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed"),
-        (["sweep", "--latency", "-1"], "latency is -1; allowed: 0 or more"),
-        (["sweep", *TINY, "--set", "train.update=3"], "no setting 'train.update'; settings there"),
-        (["sweep", *TINY, "--set", "train.updates"], "--set 'train.updates': write NAME=VALUE"),
-        (["sweep", *TINY, "--set", "train.updates=x"], "train.updates=x: expected int"),
-        (["sweep", "--data", "human", "--data-path", "nowhere.npz"], "nowhere.npz"),
-        (["sweep", "--data-path", "mine.npz"], "scripted demonstrations come from no file"),
+        (["bench", "--latency", "-1"], "latency is -1; allowed: 0 or more"),
+        (["bench", *TINY, "--set", "train.update=3"], "no setting 'train.update'; settings there"),
+        (["bench", *TINY, "--set", "train.updates"], "--set 'train.updates': write NAME=VALUE"),
+        (["bench", *TINY, "--set", "train.updates=x"], "train.updates=x: expected int"),
+        (["bench", "--data", "human", "--data-path", "nowhere.npz"], "nowhere.npz"),
+        (["bench", "--data-path", "mine.npz"], "scripted demonstrations come from no file"),
         (["run", "push-t", "diffusion-unet"], "no task 'push-t'"),
         (["run", "pusht", "dp"], "no method 'dp'; methods: "),
         (["report", *TINY], "none of these cells is done yet"),
-        (["demos", "push-t"], "no demonstrations of a task 'push-t'; choose from "),
+        (["demos", "push-t"], "no task 'push-t'; tasks: "),
         (["demos", "pusht", "--from", "nowhere.zip"], "nowhere.zip"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -101,9 +103,9 @@ def test_a_users_mistake_ends_with_code_2_and_says_what_is_allowed(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep", "--task", "can", "--set", "train.update=3"], "no setting 'train.update'"),
-        (["sweep", "--task", "can", "--methods", "ibc", "dp"], "no method 'dp'"),
-        (["sweep", "--task", "can", "--latency", "-1"], "latency is -1"),
+        (["bench", "--task", "can", "--set", "train.update=3"], "no setting 'train.update'"),
+        (["bench", "--task", "can", "--methods", "ibc", "dp"], "no method 'dp'"),
+        (["bench", "--task", "can", "--latency", "-1"], "latency is -1"),
         (["run", "can", "ibc", "--set", "agent.shaken_share=2"], "shaken_share is 2.0"),
         (["search", "can", "ibc", "", "train.update=3"], "no setting 'train.update'"),
         (["search", "can", "ibc", "", "eval.horizon=3"], "eval.horizon=3: write eval.NAME"),
@@ -119,7 +121,7 @@ def test_a_mistake_in_the_settings_is_said_before_demonstrations_are_generated(
     monkeypatch.setattr(
         benchmark.plan.sweep,
         "load_demonstrations",
-        lambda _: pytest.fail("demonstrations were made"),
+        lambda *_: pytest.fail("demonstrations were made"),
     )
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
@@ -127,7 +129,7 @@ def test_a_mistake_in_the_settings_is_said_before_demonstrations_are_generated(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["swep"], ["sweep", "--presets", "smoke"], ["sweep", "--control", "torque"], ["run", "pusht"]],
+    [["bnch"], ["bench", "--presets", "smoke"], ["bench", "--control", "torque"], ["run", "pusht"]],
     ids=" ".join,
 )
 def test_an_unknown_command_option_or_choice_ends_with_code_2(arguments: list[str]) -> None:
@@ -137,18 +139,18 @@ def test_an_unknown_command_option_or_choice_ends_with_code_2(arguments: list[st
 
 
 @pytest.mark.parametrize(("succeeded", "code"), [(True, 0), (False, 1)])
-@pytest.mark.parametrize("command", [["sweep"], ["run", "pusht", "diffusion-unet"], ["report"]])
+@pytest.mark.parametrize("command", [["bench"], ["run", "pusht", "diffusion-unet"]])
 def test_cells_that_failed_end_with_code_1(
     command: list[str], succeeded: bool, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark.cli, "sweep", lambda *_, **__: succeeded)
+    monkeypatch.setattr(benchmark.commands.bench, "bench", lambda *_, **__: succeeded)
     assert main(command) == code
 
 
 def test_an_interruption_ends_with_code_130_and_the_same_command_goes_on(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["sweep", *TINY, *FEW_UPDATES, "agent.num_inference_steps=1", "--episodes", "1"]
+    command = ["bench", *TINY, *FEW_UPDATES, "agent.num_inference_steps=1", "--episodes", "1"]
     step = Trainer.step
 
     def interrupted(trainer: Trainer) -> None:
@@ -168,7 +170,7 @@ def test_an_interruption_ends_with_code_130_and_the_same_command_goes_on(
 def test_a_dry_run_lists_cells_and_states_and_runs_nothing(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["sweep", "--preset", "smoke", "--methods", "diffusion-unet", "--seeds", "42", "43"]
+    command = ["bench", "--preset", "smoke", "--methods", "diffusion-unet", "--seeds", "42", "43"]
     assert main([*command, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -184,14 +186,14 @@ def test_a_fault_of_ours_is_not_passed_off_as_the_users(monkeypatch: pytest.Monk
     def faulty(*_: object, **__: object) -> bool:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(benchmark.cli, "sweep", faulty)
+    monkeypatch.setattr(benchmark.commands.bench, "bench", faulty)
     with pytest.raises(ValueError, match="a bug"):
-        main(["sweep"])
+        main(["bench"])
 
 
 def test_the_module_ends_with_the_exit_code_and_no_traceback() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmark", "sweep", "--task", "push-t"],
+        [sys.executable, "-m", "benchmark", "bench", "--task", "push-t"],
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import wings
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "envs", "baselines")
 FILES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py"))
@@ -60,6 +62,19 @@ def test_policies_know_no_simulator_and_no_benchmark() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_no_file_is_too_long_to_be_read_from_top_to_bottom(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_each_wing_imports_only_those_below_it() -> None:
+    assert wings.upward() == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert wings.circle() == []
+
+
+def test_an_import_upward_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wings, "ORDER", wings.ORDER[::-1])
+    assert "benchmark/cli.py imports benchmark.errors" in wings.upward()
 
 
 def test_no_file_is_named_after_nothing() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from baselines.normalizer import Scaling
+from baselines.choices import Scaling
 from benchmark.evidence.stats import Interval, bootstrap_mean, relative_change
 from benchmark.evidence.tables import difference_text, rate_text, score_text
 from benchmark.evidence.text_table import Table
@@ -18,7 +20,7 @@ from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.tasks import get_task
 from benchmark.report.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.running.store import Run
+from benchmark.running.store import Run, kept, to_parquet
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import difference, pick, summarise
 from benchmark.studies.control_mode.action_spaces import ERROR_STEPS, count_modes, error_growth
@@ -74,9 +76,15 @@ class ControlMode(Study):
             best[key] == scaling for key, scaling in zip(keys, episodes["scaling"], strict=True)
         ]
         judged = episodes[is_best]
-        task, demos = get_task(config.task), config.loader()()
-        modes = pd.concat([count_modes(task, demos, offset) for offset in OFFSETS])
-        growth = error_growth(task, config.motion, demos, config.obs_type)
+        modes, growth = (
+            pd.read_parquet(
+                io.BytesIO(kept(store, f"studies/{self.name}-{config.label}-{name}.parquet", make))
+            )
+            for name, make in (
+                ("modes", partial(_counted_modes, config)),
+                ("growth", partial(_error_growth, config)),
+            )
+        )
         caption = f"Control mode on {config.label}"
         changes = _changes(judged, best)
         return Findings(
@@ -115,6 +123,16 @@ class ControlMode(Study):
             ],
             remarks=[*_scaling_remarks(episodes, best), _growth_remark(growth, config.motion.unit)],
         )
+
+
+def _counted_modes(config: StudyConfig) -> bytes:
+    task, demos = get_task(config.task), config.loader()()
+    return to_parquet(pd.concat([count_modes(task, demos, offset) for offset in OFFSETS]))
+
+
+def _error_growth(config: StudyConfig) -> bytes:
+    task, demos = get_task(config.task), config.loader()()
+    return to_parquet(error_growth(task, config.motion, demos, config.obs_type))
 
 
 def _scaled(cell: Cell) -> list[Cell]:

@@ -25,6 +25,7 @@ Differences to the published settings, and why:
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, partial
@@ -33,14 +34,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmark.evidence.stats import Interval, relative_change
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import EPISODES, make_cell
 from benchmark.plan.tasks import LINEAR_SYSTEMS, LinearSystemTask
-from benchmark.running.once import once
-from benchmark.running.store import Run, write_parquet
+from benchmark.running.machine import best_device
+from benchmark.running.store import Run, to_parquet
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import pick
 from benchmark.studies.control_theory import conclusions as report
@@ -103,13 +103,13 @@ class ControlTheory(Study):
             for Tp in HORIZONS
         ]
 
-    def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:
+    def measure(self, config: StudyConfig, store: Path) -> None:
         """Compare every policy with the closed form; a table for each comparison."""
         for job in self.jobs(config):
             run = Run(job.cell, store)
-            probe = cache(partial(Probe, job.cell, run, _episodes(config), device))
+            probe = cache(partial(Probe, job.cell, run, _episodes(config), best_device()))
             for name in MEASUREMENTS:
-                once(_path(run, config, name), partial(_measure, probe, name))
+                run.measured(_file(config, name), partial(_measure, probe, name))
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """How far every policy is from the closed form."""
@@ -199,18 +199,24 @@ def _episodes(config: StudyConfig) -> int:
     return config.episodes or EPISODES[config.preset]
 
 
-def _path(run: Run, config: StudyConfig, name: str) -> Path:
-    return run.folder / "control-theory" / f"{name}-v{VERSION}-{_episodes(config)}.parquet"
+def _file(config: StudyConfig, name: str) -> str:
+    return f"control-theory-{name}-v{VERSION}-{_episodes(config)}.parquet"
 
 
-def _measure(probe: Callable[[], Probe], name: str, path: Path) -> None:
-    write_parquet(MEASUREMENTS[name](probe()), path)
+def _measure(probe: Callable[[], Probe], name: str) -> bytes:
+    return to_parquet(MEASUREMENTS[name](probe()))
 
 
 def _measured(cells: Sequence[Cell], config: StudyConfig, store: Path, name: str) -> pd.DataFrame:
     """A measurement of all cells that have it, with the columns of `POLICY` and train_seed."""
+
+    def unmeasured() -> bytes:
+        raise FileNotFoundError(f"{name} was never measured: run the study first")
+
     frames = [
-        pd.read_parquet(_path(Run(cell, store), config, name)).assign(
+        pd.read_parquet(
+            io.BytesIO(Run(cell, store).measured(_file(config, name), unmeasured))
+        ).assign(
             system=task_of(cell).system,
             method=cell.method,
             pred_horizon=cell.pred_horizon,

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from baselines.agent import Agent
 from baselines.diffusion.agent import DiffusionAgent
-from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
-from benchmark.running.once import once
+from benchmark.running.machine import best_device
 from benchmark.running.rollout import AgentPolicy, Trace, rollout
 from benchmark.running.store import Run
 from benchmark.studies.multimodality.paths import STEPS, Paths, block_centres
@@ -31,38 +30,29 @@ SAMPLES = 100  # action sequences that are denoised
 Floats = NDArray[np.float64]
 
 
-def measured_paths(
-    cell: Cell, store: Path, state: Floats, count: int, device: torch.device | None = None
-) -> Paths:
-    """The rollouts of `roll_out`; with a device, played if they are not on disk yet."""
+def measured_paths(cell: Cell, store: Path, state: Floats, count: int) -> Paths:
+    """The rollouts of `roll_out`, played once."""
     key = derive("paths", *map(str, state.tolist()), STEPS, count, cell.action_horizon)
-    path = Run(cell, store).folder / "multimodality" / f"paths-{key:016x}.npz"
+    run = Run(cell, store)
 
-    def play(path: Path) -> None:
-        agent = Run(cell, store).agent().to(device)
-        write_whole(path, roll_out(agent, cell, state, count).to_bytes())
+    def play() -> bytes:
+        return roll_out(run.agent().to(best_device()), cell, state, count).to_bytes()
 
-    if device is not None:
-        once(path, play)
-    return Paths.from_bytes(path.read_bytes())
+    return Paths.from_bytes(run.measured(f"paths-{key:016x}.npz", play))
 
 
-def measured_denoising(
-    cell: Cell, store: Path, state: Floats, device: torch.device | None = None
-) -> Floats:
-    """The stages of `denoise`; with a device, computed if they are not on disk yet."""
+def measured_denoising(cell: Cell, store: Path, state: Floats) -> Floats:
+    """The stages of `denoise`, computed once."""
     key = derive("denoising", *map(str, state.tolist()), SAMPLES)
-    path = Run(cell, store).folder / "multimodality" / f"denoising-{key:016x}.npz"
+    run = Run(cell, store)
 
-    def compute(path: Path) -> None:
-        agent = Run(cell, store).agent().to(device)
+    def compute() -> bytes:
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, stages=denoise(agent, cell, state).astype(np.float32))
-        write_whole(path, buffer.getvalue())
+        stages = denoise(run.agent().to(best_device()), cell, state)
+        np.savez_compressed(buffer, stages=stages.astype(np.float32))
+        return buffer.getvalue()
 
-    if device is not None:
-        once(path, compute)
-    with np.load(path) as arrays:
+    with np.load(io.BytesIO(run.measured(f"denoising-{key:016x}.npz", compute))) as arrays:
         stages: Floats = arrays["stages"].astype(np.float64)
     return stages
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from benchmark.errors import UsageError
@@ -23,6 +22,7 @@ from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
+from benchmark.running.store import kept
 from benchmark.running.workers import Job
 from benchmark.studies.multimodality.figures import Panel, panels_data, panels_figure
 from benchmark.studies.multimodality.paths import (
@@ -127,12 +127,12 @@ class Multimodality(Study):
         """The cells of a sweep under both control modes; `measure` plays them."""
         return [Job(cell, (), config.loader()) for cell in self._cells(config)]
 
-    def measure(self, config: StudyConfig, store: Path, device: torch.device) -> None:
+    def measure(self, config: StudyConfig, store: Path) -> None:
         """Roll out every policy from the stored state, and denoise action sequences there."""
         for cell in self._cells(config):
-            measured_paths(cell, store, stored_state(), _count(config), device)
+            measured_paths(cell, store, stored_state(), _count(config))
         for cell in self._denoised(config):
-            measured_denoising(cell, store, stored_state(), device)
+            measured_denoising(cell, store, stored_state())
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Shares, entropy, commitment and jitter; the rollouts and the denoising drawn."""
@@ -143,7 +143,13 @@ class Multimodality(Study):
             )
             for cell in self._cells(config)
         ]
-        near = visits(config.loader()(), state)
+        near = Paths.from_bytes(
+            kept(
+                store,
+                f"studies/{self.name}-{config.label}-visits.npz",
+                lambda: visits(config.loader()(), state).to_bytes(),
+            )
+        )
         demonstrators = [
             make_group("demonstrations nearby", "-", None, near),
             make_group("scripted demonstrator", "-", None, demonstrated(state, count)),

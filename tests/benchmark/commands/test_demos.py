@@ -1,9 +1,14 @@
 """The functions behind `python -m benchmark demos`."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmark.commands import demos as demos_cli
+from benchmark.plan import demo_facts
+from benchmark.plan.tasks import PUSHT
 from envs.demos import npz, pusht_human, sources
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.demos.pusht_replay import Replay
@@ -42,19 +47,17 @@ def own_file(resting, tmp_path):
     return path
 
 
-def test_the_list_tells_how_to_get_what_is_not_there(capsys):
-    demos_cli.list_demonstrations("pusht")
-    printed = capsys.readouterr().out
+def test_the_list_tells_how_to_get_what_is_not_there():
+    printed = demos_cli.listing(PUSHT).text()
     assert "not here yet: demos pusht" in printed
-    assert "not here yet: demos pusht --from pusht.zip" in printed
+    assert "not here yet: demos pusht --from FILE" in printed
 
 
-def test_the_list_shows_what_is_there(resting, monkeypatch, own_file, capsys):
+def test_the_list_shows_what_is_there(resting, monkeypatch, own_file):
     monkeypatch.setattr(pusht_human, "SHA256", resting.digest())
-    demos_cli.import_file("pusht", own_file)
-    capsys.readouterr()
-    demos_cli.list_demonstrations("pusht")
-    row = next(line for line in capsys.readouterr().out.splitlines() if "pusht-human.npz" in line)
+    demos_cli.import_file(PUSHT, own_file)
+    printed = demos_cli.listing(PUSHT).text()
+    row = next(line for line in printed.splitlines() if "pusht-human.npz" in line)
     assert row.split()[:5] == ["pusht", "human", "2", "6", "pusht_cchi_v7"]
 
 
@@ -62,21 +65,22 @@ def test_the_public_data_are_imported_to_where_the_human_source_finds_them(
     resting, monkeypatch, own_file
 ):
     monkeypatch.setattr(pusht_human, "SHA256", resting.digest())
-    demos_cli.import_file("pusht", own_file)
+    demos_cli.import_file(PUSHT, own_file)
     assert sources.load_pusht("human").num_episodes == 2
 
 
 def test_data_of_ones_own_are_imported_only_to_a_named_file(own_file, tmp_path, cache_folder):
     with pytest.raises(ValueError, match=r"mine\.npz does not hold the public .*--to FILE"):
-        demos_cli.import_file("pusht", own_file)
+        demos_cli.import_file(PUSHT, own_file)
     assert not cache_folder.exists()
-    demos_cli.import_file("pusht", own_file, tmp_path / "kept.npz")
+    demos_cli.import_file(PUSHT, own_file, tmp_path / "kept.npz")
     assert sources.load_pusht("human", path=tmp_path / "kept.npz").metadata.source == "import"
 
 
-def test_the_summary_counts_steps_moves_contact_and_success(resting):
+def test_the_summary_counts_steps_moves_contact_and_success(resting, monkeypatch):
     replayed = Replay(np.array([0.9, 0.96]), np.array([0.9, 0.96]), np.array([0.0, 0.5]))
-    rows = dict(demos_cli.summary(resting, replayed).rows)
+    monkeypatch.setattr(demo_facts.pusht_replay, "replay", lambda _: replayed)
+    rows = dict(demos_cli.summary(PUSHT, resting).rows)
     assert rows["episodes"] == "2"
     assert rows["steps an episode"] == "2 to 4, median 3"
     assert rows["set-point moves"].startswith("median 0.0")
@@ -89,7 +93,7 @@ def test_the_summary_counts_steps_moves_contact_and_success(resting):
 
 def test_an_inspection_draws_every_episode_up_to_a_dozen(own_file, tmp_path, capsys):
     figure = tmp_path / "trajectories.svg"
-    demos_cli.inspect("pusht", "human", own_file, figure)
+    demos_cli.inspect(PUSHT, "human", own_file, figure)
     printed = capsys.readouterr().out
     assert f"trajectories: {figure}" in printed
     assert "Demonstrations of pusht, import, sha256-" in printed
@@ -100,17 +104,22 @@ def test_an_inspection_draws_every_episode_up_to_a_dozen(own_file, tmp_path, cap
 
 def test_a_figure_of_an_unknown_kind_is_refused(own_file, tmp_path):
     with pytest.raises(ValueError, match=r"no figure of kind '\.gif'.*use \.png, \.svg, \.pdf"):
-        demos_cli.inspect("pusht", "human", own_file, tmp_path / "a.gif")
+        demos_cli.inspect(PUSHT, "human", own_file, tmp_path / "a.gif")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        demos_cli.list_demonstrations,
-        demos_cli.inspect,
-        lambda task: demos_cli.import_file(task, None),
-    ],
-)
-def test_an_unknown_task_is_refused_with_those_there_are(command):
-    with pytest.raises(ValueError, match="no demonstrations of a task 'chess'; choose from pusht"):
-        command("chess")
+def test_a_task_of_another_package_is_listed_and_inspected_by_what_it_loads(resting, capsys):
+    task = replace(
+        PUSHT,
+        name="reach",
+        load=lambda *_: resting,
+        catalogue=lambda _: None,
+        recorded=None,
+        demo_facts=None,
+        demo_figure=None,
+    )
+    assert demos_cli.listing(task).rows == ()
+    demos_cli.inspect(task, "scripted", None, None)
+    printed = capsys.readouterr().out
+    assert "2 to 4, median 3" in printed
+    with pytest.raises(ValueError, match="there is no figure of reach"):
+        demos_cli.inspect(task, "scripted", None, Path("a.png"))

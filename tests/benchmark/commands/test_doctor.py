@@ -1,9 +1,10 @@
 """What the doctor finds in a working installation and in broken ones."""
 
-import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -75,17 +76,34 @@ def test_a_check_that_raises_is_a_failure_and_the_others_go_on() -> None:
 def test_a_package_of_the_same_name_from_elsewhere_is_a_failure_that_names_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stranger = tmp_path / "envs" / "__init__.py"
-    real = importlib.util.find_spec
-
-    def find_spec(name: str) -> ModuleSpec | None:
-        return ModuleSpec(name, None, origin=str(stranger)) if name == "envs" else real(name)
-
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    stranger = tmp_path / "envs"
+    stranger.mkdir()
+    (stranger / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (finding,) = found(doctor.check_origin)
     assert finding.level == "fail"
-    assert str(stranger.parent) in finding.text
+    assert str(stranger) in finding.text
     assert str(doctor.ROOT / "envs") in finding.text
+
+
+@pytest.mark.parametrize("name", ["envs", "baselines"])
+@pytest.mark.parametrize("command", [["doctor"], ["list"]], ids=str)
+def test_in_a_folder_with_a_package_of_ours_by_name_commands_say_so_and_end(
+    tmp_path: Path, name: str, command: list[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmark", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(doctor.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == (1 if command == ["doctor"] else 2)
+    assert f"the package {name} is taken from" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_version_that_was_never_tested_is_a_warning(

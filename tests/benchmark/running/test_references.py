@@ -103,7 +103,7 @@ def test_holding_still_scores_what_the_initial_state_covers() -> None:
 def test_references_are_marked_as_not_trained(
     cell: Cell, three_demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    frames = references(cell, three_demonstrations, EvalConfig(episodes=2), tmp_path)
+    frames = references(cell, lambda: three_demonstrations, EvalConfig(episodes=2), tmp_path)
     for name, episodes in zip(("demonstrator", "hold-still"), frames, strict=True):
         assert set(episodes["method"]) == set(episodes["cell"]) == {name}
         assert set(episodes["train_seed"]) == {-1}
@@ -117,23 +117,30 @@ def test_references_are_played_once_and_again_for_other_data_or_episodes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     two = EvalConfig(episodes=2)
-    first = references(cell, three_demonstrations, two, tmp_path)
+    first = references(cell, lambda: three_demonstrations, two, tmp_path)
     with monkeypatch.context() as patch:
         patch.delattr("benchmark.running.references.rollout")  # nothing can be played
-        again = references(replace(cell, preset="quick"), three_demonstrations, two, tmp_path)
+        again = references(
+            replace(cell, preset="quick"), lambda: three_demonstrations, two, tmp_path
+        )
         for before, after in zip(first, again, strict=True):
             assert set(after["preset"]) == {"quick"}
             pd.testing.assert_frame_equal(
                 before.drop(columns="preset"), after.drop(columns="preset")
             )
         horizon = EvalConfig(1, latency=2, inference_steps=4, episodes=2)
-        floor = references(cell, three_demonstrations, horizon, tmp_path)[1]
+        floor = references(cell, lambda: three_demonstrations, horizon, tmp_path)[1]
         assert floor["score"].tolist() == first[1]["score"].tolist()
-    more = references(cell, three_demonstrations, EvalConfig(episodes=3), tmp_path)
+    more = references(cell, lambda: three_demonstrations, EvalConfig(episodes=3), tmp_path)
     assert [len(frame) for frame in more] == [3, 3]
-    fewer = references(cell, three_demonstrations.subset([2, 0]), two, tmp_path)
+    fewer = references(
+        replace(cell, num_demonstrations=2),
+        lambda: three_demonstrations.subset([2, 0]),
+        two,
+        tmp_path,
+    )
     assert [len(frame) for frame in fewer] == [2, 2]
     short = replace(cell, data_version="v1-short")
-    assert not references(short, cut_short(three_demonstrations, 3), two, tmp_path)[0][
+    assert not references(short, lambda: cut_short(three_demonstrations, 3), two, tmp_path)[0][
         "is_success"
     ].any()

@@ -33,7 +33,7 @@ HISTORY = pd.DataFrame({"update": [1.0, 2.0], "loss": [0.5, 0.25]})
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     run = Run(CELL, tmp_path)
-    run.begin()
+    run.begin({"processor": "x86_64"})
     return run
 
 

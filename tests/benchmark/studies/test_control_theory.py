@@ -277,8 +277,8 @@ def test_the_study_writes_its_page_and_measures_nothing_twice(tmp_path, monkeypa
     for stem in ("denoiser-error", "future-actions", "denoiser-stable-diffusion-unet"):
         assert f"({stem}.png)" in text
         assert (folder / f"{stem}.svg").is_file()
-    measured = sorted((tmp_path / "runs").rglob("control-theory/*.parquet"))
+    measured = sorted((tmp_path / "runs").rglob("measured/control-theory-*.parquet"))
     assert len(measured) == 4 * len(control_theory_measure.MEASUREMENTS)
     times = [path.stat().st_mtime_ns for path in measured]
-    ControlTheory().measure(config, tmp_path / "runs", CPU)
+    ControlTheory().measure(config, tmp_path / "runs")
     assert [path.stat().st_mtime_ns for path in measured] == times

@@ -31,7 +31,7 @@ from benchmark.studies.multimodality.paths import (
     turned_back,
     winding,
 )
-from benchmark.studies.multimodality.rollouts import SAMPLES, denoise, measured_paths
+from benchmark.studies.multimodality.rollouts import SAMPLES, denoise
 from benchmark.studies.multimodality.state import (
     candidate,
     candidates,
@@ -279,8 +279,8 @@ def test_a_policy_goes_from_its_cell_to_the_drawings(
     assert [job.cell.method for job in jobs] == ["diffusion-unet", "bet"]
     for job in jobs:
         train_cell(job.cell, job.demos, tmp_path, device)
-    study.measure(config, tmp_path, device)
-    first = {path: path.read_bytes() for path in tmp_path.glob("*/multimodality/*.npz")}
+    study.measure(config, tmp_path)
+    first = {path: path.read_bytes() for path in tmp_path.glob("*/measured/*.npz")}
     assert len(first) == 3  # two policies' paths, one policy's denoising
 
     def refuse(*_: object) -> None:
@@ -288,7 +288,7 @@ def test_a_policy_goes_from_its_cell_to_the_drawings(
 
     monkeypatch.setattr("benchmark.studies.multimodality.rollouts.roll_out", refuse)
     monkeypatch.setattr("benchmark.studies.multimodality.rollouts.denoise", refuse)
-    study.measure(config, tmp_path, device)
+    study.measure(config, tmp_path)
     assert {path: path.read_bytes() for path in first} == first
 
     findings = study.findings(config, tmp_path)
@@ -330,14 +330,6 @@ def test_paths_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
     again = Paths.from_bytes(paths.to_bytes())
     for name in ("agent", "centre", "set_points", "lengths"):
         np.testing.assert_array_equal(getattr(again, name), getattr(paths, name))
-
-
-def test_measured_paths_need_a_device_only_where_nothing_is_on_disk(
-    three_demonstrations: Demonstrations, tmp_path: Path
-) -> None:
-    (job,) = Hasty().jobs(StudyConfig(preset="smoke", methods=("bet",)))
-    with pytest.raises(FileNotFoundError):
-        measured_paths(job.cell, tmp_path, stored_state(), 2)
 
 
 def test_another_task_is_refused() -> None:

@@ -16,12 +16,14 @@ import benchmark.plan.presets
 import benchmark.studies.control_theory.study
 import benchmark.studies.study
 from benchmark.cli import main
+from benchmark.commands.study import draw_kept_studies
 from benchmark.errors import UsageError
 from benchmark.evidence.stats import Interval
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.presets import PRESETS, Settings, predicting
 from benchmark.report.plots import empty_figure
+from benchmark.running.evidence import finished_cells, keep_cell, keep_shared
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, is_done
 from benchmark.studies import STUDIES
@@ -125,6 +127,16 @@ def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothin
     monkeypatch.setattr("benchmark.running.run.rollout", refuse)
     run(study, config, store)
     assert pd.read_csv(folder / "verdicts.csv").equals(verdicts)
+
+    monkeypatch.setenv("DPBENCH_EVIDENCE", str(store.parent / "evidence"))
+    kept = list(finished_cells(store))
+    for each in kept:
+        keep_cell(each)
+    keep_shared(store)
+    empty, out = store.parent / "empty", store.parent / "drawn"
+    assert draw_kept_studies(empty, out) == {each.cell.id for each in kept}
+    assert not empty.exists()
+    assert (out / folder.name / "README.md").read_text() == (folder / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -264,9 +276,10 @@ def test_a_cell_that_is_asked_for_twice_is_one_job_with_all_evaluations(
 
 def test_a_study_makes_the_cells_of_a_sweep(config: StudyConfig, tmp_path: Path) -> None:
     """The same settings have the same id, so that no policy is trained twice."""
-    from benchmark.plan.sweep import SweepConfig, prepare
+    from benchmark.plan.request import SweepConfig
+    from benchmark.plan.sweep import plan
 
-    _, cells = prepare(SweepConfig(preset="smoke"))
+    cells = plan(SweepConfig(preset="smoke"))
     ids = {cell.id for cell in cells}
     (study,) = find_studies(STUDIES, "control-mode")
     assert ids <= {job.cell.id for job in study.jobs(config)}

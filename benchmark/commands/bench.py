@@ -1,0 +1,169 @@
+"""`bench`, `run` and `report`: what is not on disk yet is run, then all of it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.errors import UsageError, usage_errors
+from benchmark.evidence.tables import present, results_table
+from benchmark.plan.config import Cell
+from benchmark.plan.request import SweepConfig
+from benchmark.plan.sweep import evaluation, load_demonstrations, plan
+from benchmark.progress import say
+from benchmark.report.page import Record, write_report
+from benchmark.running.evidence import committed_cells
+from benchmark.running.machine import best_device, together
+from benchmark.running.references import references
+from benchmark.running.store import Run, default_store
+from benchmark.running.workers import Job, default_workers, run_jobs
+
+
+def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> int:
+    """Run what is not done yet, or say what that is; the exit code."""
+    if dry_run:
+        show_plan(config, default_store())
+        return 0
+    return 0 if bench(config, default_store(), [command]) else 1
+
+
+def report_command(config: SweepConfig, command: str) -> int:
+    """Report what is in the run store or the evidence; the exit code."""
+    report(config, default_store(), [command.replace(" report", " bench", 1)])
+    return 0
+
+
+def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
+    """Run every cell of a sweep that is not done yet; print the table after each.
+
+    A cell that fails is named with its cause, its traceback kept in its folder, and the others go
+    on.
+
+    Returns:
+        Whether all cells succeeded.
+
+    Raises:
+        UsageError: If something that was asked for does not exist.
+    """
+    cells = plan(config)
+    device = best_device()
+    workers = config.workers or default_workers(device)
+    todo = [cell for cell in cells if state(cell, config, store) != "done"]
+    with usage_errors():
+        frame = _frame(cells, config, store)
+    say(
+        f"{config.task}, preset {config.preset}, {cells[0].num_demonstrations} {config.data} "
+        f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
+    )
+    frames = [*frame, *(episodes for _, episodes in _committed(config, cells))]
+    # What is done already comes first, so that the table begins with it.
+    ended = [(cell, "") for cell in cells if cell not in todo]
+    load = partial(load_demonstrations, config)
+    jobs = [Job(cell, (evaluation(config, cell),), load) for cell in todo]
+    failures = []
+    for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
+        if cause:
+            failures.append((cell, cause))
+            say(f"\n[{number}/{len(cells)}] {cell.id}\n  failed: {cause}")
+            continue
+        frames.append(_episodes(cell, config, store))
+        table = present(results_table(pd.concat(frames, ignore_index=True)))
+        if number < len(cells):
+            table = replace(table, notes=())  # once, below the last one
+        say(f"\n[{number}/{len(cells)}] {cell.id}\n{table.text()}")
+    failed = {cell.id for cell, _ in failures}
+    if done := [cell for cell in cells if cell.id not in failed]:
+        _write(done, frame, config, store, commands)
+    for cell, cause in failures:
+        print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
+    return not failures
+
+
+def report(config: SweepConfig, store: Path, commands: Sequence[str]) -> Path:
+    """Write the report of those cells of a sweep that are in the run store or the evidence.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    cells = [
+        cell
+        for cell in plan(config)
+        if Run(cell, store).has_history and Run(cell, store).has(evaluation(config, cell))
+    ]
+    if not cells:
+        raise UsageError("none of these cells is done yet; make bench runs them")
+    with usage_errors():
+        return _write(cells, _frame(cells, config, store), config, store, commands)
+
+
+def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.DataFrame]:
+    """The episodes of the rows that frame the table."""
+    load = partial(load_demonstrations, config)
+    return [
+        reference.assign(preset=config.label)
+        for reference in references(cells[0], load, evaluation(config, cells[0]), store)
+    ]
+
+
+def _write(
+    cells: Sequence[Cell],
+    frame: Sequence[pd.DataFrame],
+    config: SweepConfig,
+    store: Path,
+    commands: Sequence[str],
+) -> Path:
+    """The report of cells, in the order of the plan: made again, a page is the same page."""
+    out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
+    others = _committed(config, cells)
+    runs = [Run(cell, store) for cell in cells]
+    episodes = [_episodes(cell, config, store) for cell in cells]
+    histories = [run.history() for run in [*runs, *(Run(cell, store) for cell, _ in others)]]
+    everything = pd.concat([*frame, *episodes, *(e for _, e in others)], ignore_index=True)
+    record = Record(
+        everything,
+        pd.concat(histories),
+        tuple(commands),
+        together([run.machine() for run in runs]),
+    )
+    page = write_report(record, out)
+    print(f"\nReport: {page}")
+    return page
+
+
+def _episodes(cell: Cell, config: SweepConfig, store: Path) -> pd.DataFrame:
+    """The test episodes of a cell that is done, a row an episode."""
+    return Run(cell, store).episodes(evaluation(config, cell)).assign(preset=config.label)
+
+
+def _committed(config: SweepConfig, asked: Sequence[Cell]) -> list[tuple[Cell, pd.DataFrame]]:
+    """Committed cells beside those that were asked for, with their test episodes."""
+    if not config.with_evidence:
+        return []
+    known = {cell.id for cell in asked}
+    return [
+        (cell, found.assign(preset=f"{cell.preset}, committed"))
+        for cell in committed_cells(asked[0])
+        if cell.id not in known
+        for run in [Run(cell, Path())]
+        if run.has(at := evaluation(config, cell))
+        for found in [run.episodes(at)]
+    ]
+
+
+def show_plan(config: SweepConfig, store: Path) -> None:
+    """Print the cells of a sweep and which of them are done."""
+    for cell in plan(config):
+        print(f"{state(cell, config, store):8} {cell.id}  {cell.train.updates} updates")
+
+
+def state(cell: Cell, config: SweepConfig, store: Path) -> str:
+    """How far a cell is in the run store: to do, begun, trained or done."""
+    run = Run(cell, store)
+    if run.is_trained:
+        return "done" if run.has(evaluation(config, cell), evidence=False) else "trained"
+    return "begun" if run.state_path.is_file() else "to do"

@@ -1,0 +1,99 @@
+"""The evidence of a cell: one Parquet file that says all there is to say of one trained policy.
+
+A row is an episode, with every column of its evaluation; `evaluation` is the evaluation's id. The
+file's metadata hold the cell's config, its training history, what studies measured of it, and the
+machine, versions and date. A checksum covers all of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.files import write_whole
+
+FORMAT = 1
+_KEY, _DIGEST = b"dpbench", b"dpbench-blake2b"
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """What is kept of a cell."""
+
+    config: str
+    """The cell as JSON."""
+    episodes: pd.DataFrame
+    """A row an episode of every evaluation, named in the column `evaluation`."""
+    history: pd.DataFrame
+    """Training history, a row a checkpoint."""
+    machine: Mapping[str, str] = field(default_factory=dict)
+    """What it was trained on: processor, versions, date."""
+    measured: Mapping[str, bytes] = field(default_factory=dict)
+    """What studies measured of it, by the file's name in the cell's folder."""
+
+
+def write_cell(evidence: CellEvidence, path: Path) -> Path:
+    """Write the file of a cell, whole or not at all; equal evidence gives equal bytes."""
+    told = {
+        "format": FORMAT,
+        "cell": json.loads(evidence.config),
+        "history": evidence.history.to_dict("list"),
+        "machine": dict(evidence.machine),
+        "measured": {
+            name: base64.b64encode(content).decode()
+            for name, content in sorted(evidence.measured.items())
+        },
+    }
+    text = json.dumps(told).encode()
+    table = pa.Table.from_pandas(evidence.episodes, preserve_index=False)
+    known = table.schema.metadata or {}
+    table = table.replace_schema_metadata(
+        {**known, _KEY: text, _DIGEST: _digest(text, table.to_pandas())}
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return write_whole(path, buffer.getvalue())
+
+
+def read_cell(path: Path) -> CellEvidence:
+    """Read the file of a cell.
+
+    Raises:
+        ValueError: If the file is damaged, or no evidence of a cell.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        episodes = table.to_pandas()
+    except Exception as error:  # damage ends in errors of many kinds, some of them KeyError
+        raise ValueError(f"{path}: no readable Parquet file ({error})") from error
+    metadata = table.schema.metadata or {}
+    text = metadata.get(_KEY, b"")
+    if _digest(text, episodes).encode() != metadata.get(_DIGEST):
+        raise ValueError(f"{path}: what it says of its cell is missing or was changed")
+    told: dict[str, Any] = json.loads(text)
+    if told["format"] != FORMAT:
+        raise ValueError(f"{path}: format {told['format']}; this version reads {FORMAT}")
+    return CellEvidence(
+        json.dumps(told["cell"], indent=2),
+        episodes,
+        pd.DataFrame(told["history"]),
+        told["machine"],
+        {name: base64.b64decode(content) for name, content in told["measured"].items()},
+    )
+
+
+def _digest(text: bytes, episodes: pd.DataFrame) -> str:
+    """Of the metadata, and of the names, kinds and values of all columns."""
+    kinds = json.dumps({str(name): str(kind) for name, kind in episodes.dtypes.items()})
+    values = pd.util.hash_pandas_object(episodes, index=False).to_numpy().tobytes()
+    return hashlib.blake2b(text + kinds.encode() + values, digest_size=16).hexdigest()

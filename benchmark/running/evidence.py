@@ -1,0 +1,96 @@
+"""What is kept in git: evidence made of runs, and which cells have any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.evidence.cell_file import CellEvidence, read_cell, write_cell
+from benchmark.files import write_whole
+from benchmark.plan.config import Cell
+from benchmark.running.store import MEASURED, Run, evidence_folder, evidence_path
+
+SHARED = ("references", "studies")
+"""Folders of the run store that belong to no cell, kept as they are."""
+
+
+def keep_cell(run: Run) -> Path:
+    """Write the evidence of a finished cell, with what was kept of it before.
+
+    Returns:
+        The file.
+    """
+    before = run.evidence
+    evaluations = {
+        path.stem: pd.read_parquet(path).assign(evaluation=path.stem)
+        for path in sorted((run.folder / "episodes").glob("*.parquet"))
+    }
+    if before is not None:
+        for name, episodes in before.episodes.groupby("evaluation"):
+            evaluations.setdefault(str(name), episodes)
+    measured = {} if before is None else dict(before.measured)
+    for path in sorted((run.folder / MEASURED).glob("[!.]*")):
+        measured[path.name] = path.read_bytes()
+    evidence = CellEvidence(
+        run.cell.to_json(),
+        pd.concat([evaluations[name] for name in sorted(evaluations)], ignore_index=True)
+        if evaluations
+        else pd.DataFrame({"evaluation": pd.Series(dtype=str)}),
+        pd.read_parquet(run.history_path),
+        run.machine(),
+        measured,
+    )
+    return write_cell(evidence, evidence_path(run.cell))
+
+
+def keep_shared(store: Path) -> list[Path]:
+    """Keep what belongs to no cell."""
+    return [
+        write_whole(evidence_folder() / path.relative_to(store), path.read_bytes())
+        for folder in SHARED
+        for path in sorted((store / folder).rglob("[!.]*"))
+        if path.is_file()
+    ]
+
+
+def finished_cells(store: Path) -> Iterator[Run]:
+    """Every finished training of the run store whose settings this version knows."""
+    for path in sorted(store.glob("*/history.parquet")):
+        try:
+            cell = Cell.from_json((path.parent / "config.json").read_text())
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # of an older version, whose settings are no longer these
+        if cell.id == path.parent.name:
+            yield Run(cell, store)
+
+
+def all_committed() -> Iterator[tuple[Path, Cell | None]]:
+    """Every file of a cell in the evidence; without a cell where its settings are gone."""
+    for path in sorted(evidence_folder().glob("*/*.parquet")):
+        if path.parent.name in SHARED:
+            continue
+        try:
+            cell = Cell.from_json(read_cell(path).config)
+        except (ValueError, TypeError, KeyError, json.JSONDecodeError):
+            yield path, None
+            continue
+        yield path, cell if cell.id == path.stem else None
+
+
+def committed_cells(like: Cell) -> list[Cell]:
+    """Committed cells of the same task, demonstrations, observations and preset as another."""
+
+    def about(cell: Cell) -> tuple[object, ...]:
+        return (
+            cell.task,
+            cell.data,
+            cell.data_version,
+            cell.num_demonstrations,
+            cell.obs_type,
+            cell.preset,
+        )
+
+    return [cell for _, cell in all_committed() if cell is not None and about(cell) == about(like)]

@@ -1,0 +1,42 @@
+"""The machine that cells run on."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import torch
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What a page says of the machine and the versions, without naming the machine."""
+    accelerator = torch.cuda.get_device_name() if device.type == "cuda" else "none"
+    simulators = filter(find_spec, ("pymunk", "mujoco", "robosuite"))  # the last two are optional
+    packages = ("dpbench", "torch", "numpy", "gymnasium", *simulators)
+    has = torch.cpu.get_capabilities()
+    units = [name for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if has.get(name)]
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "processor": ", ".join([platform.machine(), *units]),
+        "accelerator": accelerator,
+        "system": platform.system(),
+        "Python": platform.python_version(),
+    } | {name: version(name) for name in packages}
+
+
+def together(machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Several machines in one description: every value of each name, each once."""
+    names = dict.fromkeys(name for machine in machines for name in machine)
+    return {name: " / ".join(sorted({m[name] for m in machines if name in m})) for name in names}
