@@ -1,86 +1,100 @@
 # Every target installs what it needs into .venv by itself, once, and again when pyproject.toml or
-# constraints.txt change. `make help` lists the targets.
+# constraints.txt change: with uv where it is on the PATH, else with pip. `make help` lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DPBENCH := $(BIN)/python -m benchmark
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,\
+	$(BIN)/python -m pip install -qq --disable-pip-version-check) -c constraints.txt
 
 TASK ?= pusht
 PRESET ?= quick
 STUDY ?= list
+# Files and folders reach the shell through the environment: they may hold spaces and quotes.
+export DATA_PATH OUT
 comma := ,
 spaced = $(subst $(comma), ,$(1))
-STUDY_FLAGS := --task $(TASK) --preset $(PRESET) \
+STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
-	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path $(DATA_PATH)) \
-	$(if $(OUT),--out $(OUT)) $(if $(WORKERS),--workers $(WORKERS))
-BENCH_FLAGS := $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
-	$(if $(BESIDE),--beside $(call spaced,$(BESIDE)))
+	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path "$$DATA_PATH") \
+	$(if $(OUT),--out "$$OUT") $(if $(WORKERS),--workers $(WORKERS))
+BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
+	$(if $(EVIDENCE),--with-evidence)
 
 # What a task needs beside the rest, a stamp each.
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report perf doctor demos test test-slow check format clean
+.PHONY: help install bench study report keep results perf doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER BESIDE=REPORT WORKERS=N STUDY=all|action-horizon|..."
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N STUDY=all|action-horizon|..."
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "dpbench needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[human]'
+	@echo "installing dpbench into $(VENV) (about a minute)"
+	@$(INSTALL) -e '.[human]'
 	@touch $@
 
 $(VENV)/.installed-robosuite: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[robosuite]'
+	@echo "installing robosuite and MuJoCo into $(VENV)"
+	@$(INSTALL) -e '.[human,robosuite]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "installing the tools of the tests into $(VENV)"
+	@$(INSTALL) -e '.[dev]'
 	@touch $@
 
 install: $(VENV)/.installed ## Install dpbench into .venv
 
 bench: $(INSTALLED) ## Demonstrations, training, evaluation, table and report of one task
-	$(DPBENCH) sweep $(BENCH_FLAGS)
+	@$(DPBENCH) bench $(BENCH_FLAGS)
 
 study: $(INSTALLED) ## Test a published claim: STUDY=action-horizon, or STUDY=all
-	$(DPBENCH) study $(STUDY) $(STUDY_FLAGS)
+	@$(DPBENCH) study $(STUDY) $(STUDY_FLAGS)
 
-report: $(INSTALLED) ## Draw the report from what has been run
-	$(DPBENCH) report $(BENCH_FLAGS)
+report: $(INSTALLED) ## Draw the report from what has been run, or is committed
+	@$(DPBENCH) report $(BENCH_FLAGS)
+
+keep: $(VENV)/.installed ## Turn finished runs into evidence under results/
+	@$(DPBENCH) keep
+
+results: $(VENV)/.installed ## Draw results/ and the tables of the documentation from the evidence
+	@$(DPBENCH) results
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
-	$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(OUT),--out $(OUT))
+	@$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(OUT),--out "$$OUT")
 
 doctor: $(VENV)/.installed ## Check the installation
-	$(DPBENCH) doctor
+	@$(DPBENCH) doctor
 
 demos: $(INSTALLED) ## Generate, list and inspect the demonstrations of a task
-	$(DPBENCH) demos $(TASK)
+	@$(DPBENCH) demos $(TASK)
 
 test: $(VENV)/.installed-dev ## Run the test suite
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-dev ## Check format, lint and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m mypy
 
 format: $(VENV)/.installed-dev ## Format the code
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	@$(BIN)/python -m ruff format .
+	@$(BIN)/python -m ruff check --fix .
 
 clean: ## Remove the environment and caches (runs/ stays)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

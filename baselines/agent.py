@@ -19,7 +19,6 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -217,14 +216,6 @@ def register(name: str) -> Callable[[_AgentT], _AgentT]:
         return cls
 
     return add
-
-
-def agents() -> dict[str, type[Agent]]:
-    """All agents by name: the built-in ones and those of installed packages that work."""
-    for name in (*METHODS, *plugin_names(AGENTS)):
-        with suppress(ValueError):  # named by `list` and by whoever asks for it
-            agent_class(name)
-    return dict(_AGENTS)
 
 
 def agent_class(name: str) -> type[Agent]:
