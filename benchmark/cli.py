@@ -14,9 +14,8 @@ from typing import Annotated, Any
 import tyro
 
 from benchmark.errors import UsageError
-from benchmark.plan.request import Source, StudyRequest, SweepConfig
+from benchmark.plan.request import Control, Source, StudyRequest, SweepConfig
 from benchmark.running.allocator import keep_freed_memory
-from envs.control import Control
 
 
 def list_command() -> None:

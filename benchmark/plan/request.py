@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmark.errors import UsageError
-from envs.control import CONTROLS, Control
 
+# As in envs.control and envs.demos.sources, which would import Gymnasium and numpy.
+Control = Literal["position", "velocity"]
+CONTROLS: tuple[Control, ...] = get_args(Control)
 Source = Literal["scripted", "human"]
 PRESET_NAMES = ("smoke", "quick", "laptop", "paper")
 

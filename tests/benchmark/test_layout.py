@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from baselines import METHODS
+from benchmark.plan import request
+from benchmark.plan.presets import PRESETS
+from envs.control import Control
+from envs.demos.sources import Source
 from tests import wings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,6 +67,28 @@ def test_policies_know_no_simulator_and_no_benchmark() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_no_file_is_too_long_to_be_read_from_top_to_bottom(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_the_command_line_imports_nothing_heavy_and_the_doctor_the_standard_library() -> None:
+    heavy = {"torch", "scipy", "pandas", "matplotlib", "pyarrow", "gymnasium", "numpy"}
+    for module, allowed in (("benchmark.cli", {"tyro"}), ("benchmark.commands.doctor", set())):
+        loaded = subprocess.run(
+            [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        assert not heavy & set(loaded)
+        packages = {name.split(".")[0] for name in loaded}
+        assert ("tyro" in packages) is ("tyro" in allowed)
+
+
+def test_what_can_be_asked_for_is_what_there_is() -> None:
+    assert request.Control == Control
+    assert request.Source == Source
+    assert tuple(PRESETS) == request.PRESET_NAMES
+    assert all(set(PRESETS[name]) == set(METHODS) for name in PRESETS)
 
 
 def test_each_wing_imports_only_those_below_it() -> None:
