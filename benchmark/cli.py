@@ -6,6 +6,7 @@ Exit code 0: all done; 1: some cells failed, named with the cause; 2: wrong usag
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -251,6 +252,10 @@ def _command() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     keep_freed_memory()
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        # Bars of libraries and of envs/ would write over each other in a file; tqdm reads this when
+        # it is imported, in worker processes too. `benchmark.progress` writes lines instead.
+        os.environ.setdefault("TQDM_DISABLE", "1")
     given = _gathered(sys.argv[1:] if arguments is None else arguments, "--set")
     try:
         result = tyro.extras.subcommand_cli_from_dict(

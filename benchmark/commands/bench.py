@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,8 +16,9 @@ from benchmark.evidence.tables import present, results_table
 from benchmark.plan.config import Cell
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, load_demonstrations, plan
-from benchmark.progress import say
+from benchmark.progress import is_terminal, minutes, say
 from benchmark.report.page import Record, write_report
+from benchmark.running.cost import cost_text, training_seconds
 from benchmark.running.evidence import committed_cells
 from benchmark.running.machine import best_device, together
 from benchmark.running.references import references
@@ -66,22 +68,59 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     load = partial(load_demonstrations, config)
     jobs = [Job(cell, (evaluation(config, cell),), load) for cell in todo]
     failures = []
+    left = TimeLeft(jobs, store, workers)
+    jobs.sort(key=left.training, reverse=True)  # the longest first: none is left alone at the end
     for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
+        where = f"[{number}/{len(cells)}] {cell.id}"
         if cause:
             failures.append((cell, cause))
-            say(f"\n[{number}/{len(cells)}] {cell.id}\n  failed: {cause}")
+            say(f"{where}\n  failed: {cause}{left.after(cell)}")
             continue
-        frames.append(_episodes(cell, config, store))
-        table = present(results_table(pd.concat(frames, ignore_index=True)))
-        if number < len(cells):
-            table = replace(table, notes=())  # once, below the last one
-        say(f"\n[{number}/{len(cells)}] {cell.id}\n{table.text()}")
+        episodes = _episodes(cell, config, store)
+        frames.append(episodes)
+        say(
+            f"{where}: score {episodes['score'].mean():.3f}, success "
+            f"{episodes['is_success'].mean():.0%}{left.after(cell)}"
+        )
+        if number == len(cells) or is_terminal():
+            table = present(results_table(pd.concat(frames, ignore_index=True)))
+            if number < len(cells):
+                table = replace(table, notes=())  # once, below the last one
+            say(f"\n{table.text()}\n")
     failed = {cell.id for cell, _ in failures}
     if done := [cell for cell in cells if cell.id not in failed]:
         _write(done, frame, config, store, commands)
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
     return not failures
+
+
+class TimeLeft:
+    """What remains of a command, from the time that its cells took so far.
+
+    Args:
+        jobs: What is to be run.
+        store: The run store.
+        workers: Jobs at a time.
+    """
+
+    def __init__(self, jobs: Sequence[Job], store: Path, workers: int) -> None:
+        self._seconds = training_seconds(jobs, store, workers)
+        self._start, self._all, self._ended = time.monotonic(), sum(self._seconds.values()), 0.0
+        if jobs:
+            say(cost_text(jobs, self._seconds, store, workers))
+
+    def training(self, job: Job) -> float:
+        """Seconds that a job trains."""
+        return self._seconds.get(job.cell.id, 0.0)
+
+    def after(self, cell: Cell) -> str:
+        """The time left once a cell has ended, as an ending of a line; empty for the last one."""
+        self._ended += self._seconds.get(cell.id, 0.0)
+        if not self._ended or self._ended >= self._all:
+            return ""
+        elapsed = time.monotonic() - self._start
+        return f"; about {minutes(elapsed * (self._all / self._ended - 1))} left"
 
 
 def report(config: SweepConfig, store: Path, commands: Sequence[str]) -> Path:

@@ -15,10 +15,10 @@ from benchmark.files import write_whole
 from benchmark.plan.tasks import get_task
 from benchmark.progress import say
 from benchmark.report.plots import save_figure
+from benchmark.running.cost import cost_text, training_seconds
 from benchmark.running.machine import best_device, together
 from benchmark.running.store import Run, evidence_folder
-from benchmark.running.workers import default_workers, is_done, run_jobs
-from benchmark.studies.cost import cost_text
+from benchmark.running.workers import Job, default_workers, is_done, run_jobs
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
 
 
@@ -71,7 +71,7 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
     device = best_device()
     workers = config.workers or default_workers(device)
     todo = [job for job in jobs if not is_done(job, store, not config.without_evidence)]
-    say(f"\n{study.name}: {study.claim}\n{cost_text(todo, store, workers)}")
+    say(f"\n{study.name}: {study.claim}\n{_cost(todo, store, workers)}")
     if known := len(jobs) - len(todo):
         say(f"{known} of {len(jobs)} cells are done already, here or in {evidence_folder()}")
     failures = []
@@ -115,6 +115,10 @@ def _remember(study: Study, config: StudyConfig, store: Path, command: str) -> N
     write_whole(path, json.dumps(told, indent=2) + "\n")
 
 
+def _cost(jobs: Sequence[Job], store: Path, workers: int) -> str:
+    return cost_text(jobs, training_seconds(jobs, store, workers), store, workers)
+
+
 def _root(config: StudyConfig, store: Path) -> Path:
     return config.out or store / "reports" / "studies"
 
@@ -133,7 +137,7 @@ def show_plan(studies: Sequence[Study], config: StudyConfig, store: Path) -> Non
         except UsageError as error:
             print(_unfit(study, error, studies))
             continue
-        print(f"{study.name}: {cost_text(jobs, store, workers)}")
+        print(f"{study.name}: {_cost(jobs, store, workers)}")
         for job in jobs:
             trained = Run(job.cell, store).is_trained
             state = (

@@ -22,14 +22,15 @@ from benchmark.evidence.stats import Interval
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.presets import PRESETS, Settings, predicting
+from benchmark.progress import minutes
 from benchmark.report.plots import empty_figure
+from benchmark.running.cost import cost_text, training_seconds
 from benchmark.running.evidence import finished_cells, keep_cell, keep_shared
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, is_done
 from benchmark.studies import STUDIES
 from benchmark.studies.ablation import Setting, ablation_drawing, ablation_sheet, summarise
 from benchmark.studies.control_mode.study import _scaling_remarks
-from benchmark.studies.cost import cost_text
 from benchmark.studies.runner import find_studies, run_studies, show_plan
 from benchmark.studies.study import (
     Drawing,
@@ -331,13 +332,17 @@ def test_a_cell_predicts_as_far_as_it_is_asked_to(config: StudyConfig, method: s
         assert longer.id != cell.id
 
 
+def cost(jobs: list[Job], store: Path) -> str:
+    return cost_text(jobs, training_seconds(jobs, store, 1), store, 1)
+
+
 def test_the_cost_counts_what_is_to_be_done_and_times_what_is_unknown(
     config: StudyConfig, tmp_path: Path
 ) -> None:
     cell = config.cell("bc-mlp", "position", 42)
     cell = replace(cell, train=replace(cell.train, updates=100_000))
     job = Job(cell, (EvalConfig(1), EvalConfig(2)), config.loader())
-    text = cost_text([job], tmp_path, workers=1)
+    text = cost([job], tmp_path)
     assert text.startswith("1 cells, 1 of them to train; 2 of 2 evaluations to play")
     assert "min of training, 1 at a time" in text
 
@@ -352,8 +357,8 @@ def test_the_cost_is_read_from_what_was_trained_before_wherever_it_lies(
     seconds = 3600.0 * cell.train.updates
     pd.DataFrame({"seconds": [seconds / 2, seconds]}).to_parquet(folder / "history.parquet")
     job = Job(replace(cell, seed=43), (), config.loader())
-    expected = f"about {60 * cell.train.updates} min of training"
-    assert expected in cost_text([job], tmp_path, workers=1)
+    expected = f"about {minutes(3600.0 * cell.train.updates)} of training"
+    assert expected in cost([job], tmp_path)
 
 
 def test_a_job_is_done_when_its_training_and_every_evaluation_is_on_disk(

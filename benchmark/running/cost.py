@@ -1,15 +1,16 @@
-"""What a study costs, said before it starts."""
+"""What trainings cost, said before they start."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from benchmark.plan.config import Cell
+from benchmark.progress import minutes
 from benchmark.running.machine import best_device
 from benchmark.running.store import Run
 from benchmark.running.train import Trainer
@@ -18,35 +19,49 @@ from benchmark.running.workers import Job
 TIMED_UPDATES = 3
 
 
-def cost_text(jobs: Sequence[Job], store: Path, workers: int) -> str:
+def cost_text(
+    jobs: Sequence[Job], untrained: Mapping[str, float], store: Path, workers: int
+) -> str:
     """Say how many cells are to be trained and played, and how long the training takes.
+
+    Args:
+        jobs: What is to be done.
+        untrained: As `training_seconds` gives it.
+        store: The run store.
+        workers: Jobs at a time.
+    """
+    evaluations = [(job, e) for job in jobs for e in job.evaluations]
+    to_play = sum(not Run(job.cell, store).has(e, evidence=False) for job, e in evaluations)
+    text = (
+        f"{len(jobs)} cells, {len(untrained)} of them to train; "
+        f"{to_play} of {len(evaluations)} evaluations to play"
+    )
+    if not untrained:
+        return text
+    side_by_side = min(workers, len(untrained))
+    seconds = sum(untrained.values()) / side_by_side
+    return f"{text}\nabout {minutes(seconds)} of training, {side_by_side} at a time"
+
+
+def training_seconds(jobs: Sequence[Job], store: Path, workers: int) -> dict[str, float]:
+    """Seconds that the training of each cell will take, by its id; nothing of a trained one.
 
     The time of an update is read from finished cells of that kind in the store; where there is
     none, a few updates are timed.
     """
     untrained = [job for job in jobs if not Run(job.cell, store).is_trained]
-    to_play = sum(
-        not Run(job.cell, store).evaluation_path(e).is_file()
-        for job in jobs
-        for e in job.evaluations
-    )
-    text = (
-        f"{len(jobs)} cells, {len(untrained)} of them to train; "
-        f"{to_play} of {sum(len(job.evaluations) for job in jobs)} evaluations to play"
-    )
-    if not untrained:
-        return text
-    known = _known(store)
-    seconds = 0.0
+    known = _known(store) if untrained else {}
+    found = {}
     for job in untrained:
         kind = _kind(job.cell)
         if kind not in known:
-            known[kind] = _timed(job, workers)
-        seconds += known[kind] * job.cell.train.updates
-    side_by_side = min(workers, len(untrained))
-    return (
-        f"{text}\nabout {seconds / side_by_side / 60:.0f} min of training, {side_by_side} at a time"
-    )
+            try:
+                known[kind] = _timed(job, workers)
+            except Exception:
+                # Such a method cannot be trained: running its cell will say so.
+                known[kind] = 0.0
+        found[job.cell.id] = known[kind] * job.cell.train.updates
+    return found
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
