@@ -344,7 +344,7 @@ def test_the_cost_counts_what_is_to_be_done_and_times_what_is_unknown(
     job = Job(cell, (EvalConfig(1), EvalConfig(2)), config.loader())
     text = cost([job], tmp_path)
     assert text.startswith("1 cells, 1 of them to train; 2 of 2 evaluations to play")
-    assert "min of training, 1 at a time" in text
+    assert "of training, 1 at a time" in text
 
 
 def test_the_cost_is_read_from_what_was_trained_before_wherever_it_lies(
