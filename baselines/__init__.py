@@ -4,6 +4,7 @@ from baselines.bc_mlp import BcMlp
 from baselines.bet import Bet
 from baselines.diffusion.agent import DiffusionTransformer, DiffusionUnet
 from baselines.ibc import Ibc
+from baselines.ibc_informed import IbcInformed
 from baselines.lstm_gmm import LstmGmm
 
-__all__ = ["BcMlp", "Bet", "DiffusionTransformer", "DiffusionUnet", "Ibc", "LstmGmm"]
+__all__ = ["BcMlp", "Bet", "DiffusionTransformer", "DiffusionUnet", "Ibc", "IbcInformed", "LstmGmm"]

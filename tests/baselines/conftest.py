@@ -17,6 +17,7 @@ from baselines.diffusion.agent import (
     DiffusionUnetConfig,
 )
 from baselines.ibc import IbcConfig
+from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
 from baselines.normalizer import Normalizer
 
@@ -65,6 +66,20 @@ TOYS = {
     ),
     "ibc": Toy(
         IbcConfig(
+            width=64,
+            layers=2,
+            obs_layers=1,
+            dropout=0.0,
+            negatives=256,
+            candidates=256,
+            noise=0.3,
+            noise_decay=0.5,
+        ),
+        learning_rate=1e-2,
+        updates=300,
+    ),
+    "ibc-informed": Toy(
+        IbcInformedConfig(
             width=64,
             layers=2,
             obs_layers=1,

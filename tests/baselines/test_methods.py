@@ -19,9 +19,16 @@ TrainToy = Callable[..., Agent]
 MakeTiny = Callable[..., Agent]
 
 # Of the loss; the others find their loss without any.
-DRAW_NOISE = ("diffusion-transformer", "diffusion-unet", "ibc")
-DRAW_ACTIONS = ("bet", "diffusion-transformer", "diffusion-unet", "ibc", "lstm-gmm")
-MODEL_CHUNKS = ("bc-mlp", "bet", "ibc", "lstm-gmm")
+DRAW_NOISE = ("diffusion-transformer", "diffusion-unet", "ibc", "ibc-informed")
+DRAW_ACTIONS = (
+    "bet",
+    "diffusion-transformer",
+    "diffusion-unet",
+    "ibc",
+    "ibc-informed",
+    "lstm-gmm",
+)
+MODEL_CHUNKS = ("bc-mlp", "bet", "ibc", "ibc-informed", "lstm-gmm")
 
 # Adds the same to all energies, of which losses and searches see differences only.
 INERT = "energy.joint.5.bias"
@@ -122,12 +129,9 @@ def test_both_modes_are_kept_with_their_weights(
 
 
 def test_ibc_keeps_both_modes_with_about_their_weights(toys: Toys, train_toy: TrainToy) -> None:
-    """With negatives from anywhere; those near a demonstration are as frequent as it is.
-
-    They say nothing of the weight of one mode beside another, which is why there are none here.
-    """
+    """As published; negatives near a demonstration say nothing of the weight of one mode."""
     toy = toys["ibc"]
-    toy = replace(toy, config=replace(toy.config, near_share=0.0), learning_rate=1e-2)
+    toy = replace(toy, config=replace(toy.config, negatives=64))
     sampled = sample_two_modes("ibc", toy, train_toy)
     assert share_right(sampled) + share_left(sampled) > 0.98
     assert share_right(sampled) == pytest.approx(0.7, abs=0.15)
