@@ -6,5 +6,15 @@ from baselines.diffusion.agent import DiffusionTransformer, DiffusionUnet
 from baselines.ibc import Ibc
 from baselines.ibc_informed import IbcInformed
 from baselines.lstm_gmm import LstmGmm
+from baselines.nearest import Nearest
 
-__all__ = ["BcMlp", "Bet", "DiffusionTransformer", "DiffusionUnet", "Ibc", "IbcInformed", "LstmGmm"]
+__all__ = [
+    "BcMlp",
+    "Bet",
+    "DiffusionTransformer",
+    "DiffusionUnet",
+    "Ibc",
+    "IbcInformed",
+    "LstmGmm",
+    "Nearest",
+]

@@ -18,7 +18,7 @@ import importlib.metadata
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -138,6 +138,15 @@ class Agent(nn.Module, ABC):
         Args:
             actions: Of all training windows, (W, Tp, Da), in environment units.
             generator: Source of all noise.
+        """
+
+    def remember(self, windows: Iterable[Batch]) -> None:
+        """Keep all demonstrated windows, for a method that looks them up, before training.
+
+        Most methods keep nothing, and then none is cut.
+
+        Args:
+            windows: All training windows, in order, some at a time, in environment units.
         """
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:

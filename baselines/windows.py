@@ -9,7 +9,7 @@ set-point stays where it is, a difference is zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -65,6 +65,12 @@ class Windows:
     def actions(self) -> Tensor:
         """Actions of all windows, (W, Tp, Da)."""
         return self._actions[self._action_steps]
+
+    def all(self, size: int = 1024) -> Iterator[Batch]:
+        """All windows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            end = min(start + size, len(self))
+            yield self.batch(torch.arange(start, end, device=self._steps.device))
 
     def shuffled(self, update: int, batch_size: int, seed: int) -> Tensor:
         """Window numbers (B,) of training update `update`.
