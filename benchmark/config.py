@@ -30,7 +30,7 @@ class TrainConfig:
     """How a policy is trained."""
 
     updates: int = 6000
-    """Optimiser updates."""
+    """Optimiser updates; 0 for a method that learns nothing."""
     batch_size: int = 256
     """Windows an update."""
     learning_rate: float = 1e-4
@@ -57,7 +57,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("updates", 1),
+            ("updates", 0),
             ("batch_size", 1),
             ("warmup_updates", 0),
             ("checkpoints", 1),

@@ -27,6 +27,7 @@ from baselines.diffusion.agent import DiffusionTransformerConfig, DiffusionUnetC
 from baselines.ibc import IbcConfig
 from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
+from baselines.nearest import NearestConfig
 from benchmark.config import Cell, TrainConfig
 from benchmark.tasks import get_task
 from envs.control import Control
@@ -85,6 +86,7 @@ _SMOKE = {
     "lstm-gmm": Settings(LstmGmmConfig(hidden=64, layers=1), _SMOKE_TRAIN, 10, 17, 8),
     "bet": Settings(BetConfig(layers=2, width=64), _SMOKE_TRAIN, 3, 10, 8),
     "bc-mlp": Settings(BcMlpConfig(width=128, blocks=2), _SMOKE_TRAIN, 2, 9, 8),
+    "nearest": Settings(NearestConfig(), replace(_SMOKE_TRAIN, updates=0), 2, 9, 8),
 }
 _QUICK_TRAIN = TrainConfig(
     updates=2200,
@@ -185,6 +187,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
         "lstm-gmm": replace(lstm_gmm, wide=wide_lstm_gmm),
         "bet": Settings(_BET, replace(gpt, updates=5 * train.updates // 2), 3, 10, 8),
         "bc-mlp": Settings(_BC_MLP, replace(train, updates=4 * train.updates), 2, 9, 8),
+        "nearest": Settings(NearestConfig(), replace(train, updates=0, checkpoints=1), 2, 9, 8),
     }
 
 
@@ -230,6 +233,7 @@ _PAPER = {
         1,
     ),
     "bc-mlp": Settings(BcMlpConfig(), _PAPER_TRAIN, 2, 9, 8),  # nothing is published
+    "nearest": Settings(NearestConfig(), replace(_PAPER_TRAIN, updates=0, checkpoints=1), 2, 9, 8),
 }
 
 PRESETS: Mapping[str, Mapping[str, Settings]] = MappingProxyType(
@@ -249,6 +253,7 @@ HOME_CONTROL: Mapping[str, Control] = MappingProxyType(
         "lstm-gmm": "velocity",
         "bet": "velocity",
         "bc-mlp": "position",
+        "nearest": "position",
     }
 )
 """The control mode that a study runs a method under, where it compares something else: the

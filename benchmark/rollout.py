@@ -72,7 +72,7 @@ class AgentPolicy:
         self.obs_horizon = agent.spec.obs_horizon
         self.pred_horizon = agent.spec.pred_horizon
         self._agent = agent
-        self._device = next(agent.parameters()).device
+        self._device = next(agent.buffers()).device  # a normaliser is all that each has
         # Streams live on the CPU, where a seed gives the same noise on every machine.
         self._streams = [torch.Generator().manual_seed(derive("rollout", s)) for s in seeds]
 

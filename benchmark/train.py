@@ -116,6 +116,7 @@ class Trainer:
         self.agent.fit(
             self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
         )
+        self.agent.remember(self.data.windows.all())
         self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
         self.optimizer = torch.optim.AdamW(
             self.agent.parameter_groups(cell.train.weight_decay),
@@ -243,8 +244,11 @@ def train(
 
     Raises:
         FloatingPointError: If the loss is no longer finite.
+        ValueError: If a method with weights is given no update.
     """
     trainer = Trainer(run.cell, demos, device)
+    if not run.cell.train.updates and any(True for _ in trainer.agent.parameters()):
+        raise ValueError(f"updates is 0, but {run.cell.method} has weights to learn: give it more")
     run.begin()
     if run.state_path.is_file():
         trainer.restore(run)
@@ -266,6 +270,8 @@ def train(
             if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(run)
                 saved = time.monotonic()
+    if not config.updates:
+        trainer.log(True, validate)
     agent = trainer.ema.module.eval()
     run.finish(agent, pd.DataFrame(trainer.history))
     return agent

@@ -40,6 +40,8 @@ def cost_text(jobs: Sequence[Job], store: Path, workers: int) -> str:
     seconds = 0.0
     for job in untrained:
         kind = _kind(job.cell)
+        if not job.cell.train.updates:
+            continue
         if kind not in known:
             known[kind] = _timed(job, workers)
         seconds += known[kind] * job.cell.train.updates
@@ -63,7 +65,7 @@ def _known(store: Path) -> dict[tuple[object, ...], float]:
         except (ValueError, TypeError):
             continue  # of an older version, whose settings are no longer these
         seconds = pd.read_parquet(path, columns=["seconds"])["seconds"]
-        found[_kind(cell)] = float(seconds.iloc[-1]) / cell.train.updates
+        found[_kind(cell)] = float(seconds.iloc[-1]) / max(1, cell.train.updates)
     return found
 
 
