@@ -77,9 +77,11 @@ class TrainingData:
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
-    """Learning rate of an update: linear warm-up, then a cosine to 0."""
+    """Learning rate of an update: linear warm-up, then a cosine to 0 or none of that."""
     if update < config.warmup_updates:
         return config.learning_rate * (update + 1) / config.warmup_updates
+    if config.schedule == "constant":
+        return config.learning_rate
     rest = max(1, config.updates - config.warmup_updates)
     progress = min(1.0, (update - config.warmup_updates) / rest)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
