@@ -2,7 +2,7 @@
 
 smoke proves the chain in seconds; quick trains a cell for at most 4 minutes of the two CPU cores of
 results/perf, two cells side by side, and laptop for at most 11; paper holds the published settings,
-for a GPU.
+for a GPU (`paper_preset.py`).
 
 What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two
@@ -15,7 +15,7 @@ What quick and laptop change against paper, and why:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,7 @@ from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
 from baselines.nearest import NearestConfig
 from benchmark.config import Cell, TrainConfig
+from benchmark.paper_preset import METHODS, PUSHT_LENGTHS, PaperRow, paper_row
 from benchmark.tasks import get_task
 from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
@@ -201,39 +202,23 @@ _QUICK = _quick_and_laptop(_QUICK_TRAIN) | {
     )
 }
 _LAPTOP = _quick_and_laptop(_LAPTOP_TRAIN)
-# DP Table 7 and App.; 4500 epochs of 90 human demonstrations of Push-T at batch 256, for all alike.
-_PAPER_TRAIN = TrainConfig(updates=200_000, checkpoints=10, validation_episodes=50)
+
+
+def _published(row: PaperRow, lengths: Sequence[int]) -> Settings:
+    """A row of the paper's, trained on episodes of so many steps."""
+    return Settings(
+        row.agent,
+        row.training(lengths),
+        row.obs_horizon,
+        row.pred_horizon,
+        row.action_horizon,
+    )
+
+
+# What stands in lists of methods; `make_cell` takes the row of its task and its demonstrations.
 _PAPER = {
-    "diffusion-unet": Settings(
-        DiffusionUnetConfig(sampler="ddpm", num_inference_steps=100, spacing="leading"),
-        _PAPER_TRAIN,
-    ),
-    "diffusion-transformer": Settings(
-        DiffusionTransformerConfig(sampler="ddpm", num_inference_steps=100, spacing="leading"),
-        replace(_PAPER_TRAIN, warmup_updates=1000, betas=(0.9, 0.95), weight_decay=0.1),
-    ),
-    "ibc": Settings(IbcConfig(), _PAPER_TRAIN, 2, 2, 1),
-    # Nothing is published: the size of ibc, with its remedies as in quick and laptop.
-    "ibc-informed": Settings(
-        IbcInformedConfig(near_share=0.5, iterations=6, noise=0.33, noise_decay=0.55),
-        _PAPER_TRAIN,
-        2,
-        2,
-        1,
-    ),
-    # Adam, that is AdamW without decay.
-    "lstm-gmm": Settings(
-        LstmGmmConfig(), replace(_PAPER_TRAIN, betas=(0.9, 0.999), weight_decay=0.0), 10, 10, 1
-    ),
-    "bet": Settings(
-        BetConfig(),
-        replace(_PAPER_TRAIN, betas=(0.9, 0.95), weight_decay=0.1, gradient_clip=1.0),
-        3,
-        3,
-        1,
-    ),
-    "bc-mlp": Settings(BcMlpConfig(), _PAPER_TRAIN, 2, 9, 8),  # nothing is published
-    "nearest": Settings(NearestConfig(), replace(_PAPER_TRAIN, updates=0, checkpoints=1), 2, 9, 8),
+    method: _published(paper_row(method, "pusht", from_images=False), PUSHT_LENGTHS)
+    for method in METHODS
 }
 
 PRESETS: Mapping[str, Mapping[str, Settings]] = MappingProxyType(
@@ -290,6 +275,9 @@ def make_cell(
 ) -> Cell:
     """The cell of a method under a preset, for given demonstrations."""
     chosen, task = settings(preset, method), get_task(demos.metadata.task)
+    if preset == "paper":
+        from_images = set(task.obs_shapes(obs_type)) != {"state"}
+        chosen = _published(paper_row(method, task.name, from_images), demos.lengths.tolist())
     if chosen.wide is not None and task.action_dim[control] >= WIDE:
         chosen = chosen.wide
     return Cell(

@@ -48,10 +48,3 @@ def test_lstm_gmm_is_kept_from_narrow_gaussians_where_a_gripper_hardly_changes(
         is_arm = dim > 3
         assert (cell.agent.min_std >= 0.01, cell.train.gradient_clip > 0) == (is_arm, is_arm)
         assert cell.train.updates == settings(preset, "lstm-gmm").train.updates
-
-
-def test_the_published_settings_are_the_same_on_every_task() -> None:
-    for method, published in PRESETS["paper"].items():
-        for task in ("pusht", "square"):
-            cell = make_cell("paper", method, "position", 42, "state", demonstrations(task))
-            assert (cell.agent, cell.train) == (published.agent, published.train)
