@@ -28,6 +28,7 @@ class Windows:
         action_horizon: Ta, which sets how far windows reach past an episode's end.
         actions_hold: True if repeating an action keeps the robot still (position control); False
             if an action of zero does (velocity control).
+        pads_before: Whether windows reach before an episode's start.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Windows:
         spec: Spec,
         action_horizon: int,
         actions_hold: bool,
+        pads_before: bool = True,
     ) -> None:
         self._obs = dict(obs)
         self._spec = spec
         steps, inside = (
-            index.to(actions.device) for index in _indices(episode_ends, spec, action_horizon)
+            index.to(actions.device)
+            for index in _indices(episode_ends, spec, action_horizon, pads_before)
         )
         self._steps = steps
         # Zero actions live in one extra row, so that a window stays a single gather.
@@ -87,9 +90,11 @@ class Windows:
         return self._order[position * batch_size : (position + 1) * batch_size]
 
 
-def _indices(episode_ends: Tensor, spec: Spec, action_horizon: int) -> tuple[Tensor, Tensor]:
+def _indices(
+    episode_ends: Tensor, spec: Spec, action_horizon: int, pads_before: bool
+) -> tuple[Tensor, Tensor]:
     """Steps of each window (W, Tp), clipped to its episode, and which of them lie inside it."""
-    before, after = spec.obs_horizon - 1, action_horizon - 1
+    before, after = (spec.obs_horizon - 1 if pads_before else 0), action_horizon - 1
     steps, inside = [], []
     start = 0
     for end in episode_ends.tolist():
