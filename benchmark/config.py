@@ -50,6 +50,8 @@ class TrainConfig:
     """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
     ema_maximum: float = 0.9999
     """Largest decay of that average; 0 evaluates the weights themselves."""
+    pads_before: bool = field(default=True, metadata={"later": True})
+    """Whether windows reach before an episode's start, repeating its first observation."""
     precision: Precision = "auto"
     """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
     (see `benchmark.train.multiplies_bfloat16`) and float32 elsewhere."""

@@ -47,7 +47,8 @@ class PaperRow:
 
     def training(self, lengths: Sequence[int]) -> TrainConfig:
         """How it is trained on episodes of so many steps."""
-        past_end = self.action_horizon + self.obs_horizon - 1 - self.pred_horizon
+        before = self.obs_horizon - 1 if self.train.pads_before else 0
+        past_end = self.action_horizon + before - self.pred_horizon
         windows = sum(max(int(length) + past_end, 1) for length in lengths)
         updates = round(self.epochs * windows / self.train.batch_size)
         return replace(self.train, updates=max(updates, min(self.epochs, 1)))
@@ -66,7 +67,14 @@ _TRAIN = TrainConfig(
 )
 _AVERAGED = replace(_TRAIN, ema_maximum=0.9999)
 _TRANSFORMER_TRAIN = replace(_AVERAGED, warmup_updates=1000, betas=(0.9, 0.95), weight_decay=1e-3)
-_ADAM = replace(_TRAIN, warmup_updates=0, betas=(0.9, 0.999), weight_decay=0.0, schedule="constant")
+_ADAM = replace(
+    _TRAIN,
+    warmup_updates=0,
+    betas=(0.9, 0.999),
+    weight_decay=0.0,
+    schedule="constant",
+    pads_before=False,
+)
 _GPT_TRAIN = replace(
     _TRAIN,
     warmup_updates=0,  # 500 are listed, but no schedule is ever built
@@ -86,8 +94,8 @@ _STATE = {
     "diffusion-transformer": PaperRow(_TRANSFORMER, _TRANSFORMER_TRAIN, 5000, 2, 10, 8),
     "ibc": PaperRow(IbcConfig(), _TRAIN, 5000, 2, 2, 1),
     "ibc-informed": PaperRow(_INFORMED, _TRAIN, 5000, 2, 2, 1),
-    "lstm-gmm": PaperRow(LstmGmmConfig(), _ADAM, 5000, 10, 10, 1),
-    "bet": PaperRow(BetConfig(), _GPT_TRAIN, 5000, 3, 3, 1),
+    "lstm-gmm": PaperRow(LstmGmmConfig(resets=True), _ADAM, 5000, 10, 10, 1),
+    "bet": PaperRow(BetConfig(every_step=True), _GPT_TRAIN, 5000, 3, 3, 1),
     "bc-mlp": PaperRow(BcMlpConfig(), _TRAIN, 5000, 2, 9, 8),
     "nearest": PaperRow(NearestConfig(), replace(_TRAIN, checkpoints=1), 0, 2, 9, 8),
 }

@@ -72,6 +72,7 @@ class TrainingData:
             spec,
             cell.action_horizon,
             actions_hold=cell.control == "position",
+            pads_before=cell.train.pads_before,
         )
         return cls(windows, normalizer.to(device), spec)
 

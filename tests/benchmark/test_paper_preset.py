@@ -30,8 +30,16 @@ IBC = {
     "noise": 0.03,
     "search": "derivative-free",
 }
-GMM = {"layers": 2, "modes": 5, "min_std": 1e-4, "test_std": 1e-4}
-BET = {"layers": 4, "heads": 4, "width": 72, "bins": 24, "offset_weight": 1000, "focal_gamma": 2}
+GMM = {"resets": True, "layers": 2, "modes": 5, "min_std": 1e-4, "test_std": 1e-4}
+BET = {
+    "every_step": True,
+    "layers": 4,
+    "heads": 4,
+    "width": 72,
+    "bins": 24,
+    "offset_weight": 1000,
+    "focal_gamma": 2,
+}
 COSINE, CONSTANT = "cosine", "constant"
 
 # method, tasks, from images, To/Ta/Tp, batch, epochs, warm-up, schedule, betas, weight decay, EMA,
@@ -93,16 +101,17 @@ def test_updates_are_published_passes_over_the_windows_that_training_cuts(method
     cell = make_cell("paper", method, "position", 42, "keypoints", demonstrations("pusht", lengths))
     spec = Spec({"state": (20,)}, 2, cell.obs_horizon, cell.pred_horizon)
     demos = demonstrations("pusht", lengths)
-    windows = len(_windows(demos, spec, cell.action_horizon))
+    windows = len(_windows(demos, spec, cell.action_horizon, cell.train.pads_before))
     epochs = paper_row(method, "pusht", from_images=False).epochs
     assert cell.train.updates == round(epochs * windows / cell.train.batch_size)
 
 
-def _windows(demos: Demonstrations, spec: Spec, action_horizon: int) -> Windows:
+def _windows(demos: Demonstrations, spec: Spec, action_horizon: int, pads_before: bool) -> Windows:
 
     obs = {"state": torch.zeros(demos.num_steps, 20)}
     ends = torch.as_tensor(demos.episode_ends)
-    return Windows(obs, torch.zeros(demos.num_steps, 2), ends, spec, action_horizon, True)
+    actions = torch.zeros(demos.num_steps, 2)
+    return Windows(obs, actions, ends, spec, action_horizon, True, pads_before)
 
 
 def test_ninety_demonstrations_of_push_t_take_213_000_updates() -> None:
