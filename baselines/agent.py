@@ -18,7 +18,7 @@ import importlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -142,6 +142,15 @@ class Agent(nn.Module, ABC):
             generator: Source of all noise.
         """
 
+    def remember(self, windows: Iterable[Batch]) -> None:
+        """Keep all demonstrated windows, for a method that looks them up, before training.
+
+        Most methods keep nothing, and then none is cut.
+
+        Args:
+            windows: All training windows, in order, some at a time, in environment units.
+        """
+
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; a method that decays only some weights overrides this."""
         return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
@@ -149,6 +158,15 @@ class Agent(nn.Module, ABC):
     @property
     def inference_steps(self) -> int:
         """Denoising steps of a prediction, or rounds of its search; 0 for a method without."""
+        return 0
+
+    @property
+    def reset_every(self) -> int:
+        """Predictions after which a policy forgets what it saw before; 0 for one without a memory.
+
+        Such a policy is given 1, 2, ... `reset_every` observations and then 1 again, where any
+        other is given the whole window.
+        """
         return 0
 
     def set_inference_steps(self, steps: int) -> None:
@@ -182,15 +200,21 @@ class Agent(nn.Module, ABC):
         past = chunk[:, :, :1].expand(-1, -1, self.spec.obs_horizon - 1, -1)
         return torch.cat([past, chunk], dim=2)
 
-    def check_window(self, obs: Obs) -> int:
-        """Return the batch size of `obs` after checking names, window length and shapes."""
+    def check_window(self, obs: Obs, shorter: bool = False) -> int:
+        """Return the batch size of `obs` after checking names, window length and shapes.
+
+        Windows that are too short are refused, but where `shorter` allows 1 to obs_horizon steps.
+        """
         if set(obs) != set(self.spec.obs_shapes):
             raise ValueError(
                 f"observations have {sorted(obs)}; {self.name} was made for "
                 f"{sorted(self.spec.obs_shapes)}"
             )
         for name, value in obs.items():
-            expected = (self.spec.obs_horizon, *self.spec.obs_shapes[name])
+            length = self.spec.obs_horizon
+            if shorter and value.shape[1] in range(1, length):
+                length = value.shape[1]
+            expected = (length, *self.spec.obs_shapes[name])
             if tuple(value.shape[1:]) != expected:
                 raise ValueError(
                     f"observation window {name!r} is (B, {', '.join(map(str, value.shape[1:]))}); "

@@ -13,7 +13,16 @@ from baselines.diffusion.unet import ConditionalUnet1d
 from benchmark.plan.presets import PRESETS, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-METHODS = ("diffusion-unet", "diffusion-transformer", "ibc", "lstm-gmm", "bet", "bc-mlp")
+METHODS = (
+    "diffusion-unet",
+    "diffusion-transformer",
+    "ibc",
+    "ibc-informed",
+    "lstm-gmm",
+    "bet",
+    "bc-mlp",
+    "nearest",
+)
 README = REPOSITORY / "README.md"
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
 

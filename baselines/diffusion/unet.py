@@ -71,13 +71,17 @@ class TemporalUpsample(nn.Module):
     """Transposed convolution with kernel 4 and stride 2: (B, T, C) to (B, 2 T, C).
 
     Each output step sees two input steps: an even one the step before and its own, an odd one its
-    own and the step after.
+    own and the step after. Initial weights and bias are those of `nn.ConvTranspose1d`: uniform
+    within 1 / sqrt(4 C), since it counts all four taps, of which a step sees two.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.even = nn.Linear(2 * channels, channels)
         self.odd = nn.Linear(2 * channels, channels, bias=False)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(0.5**0.5)  # a linear layer counts the two: 1 / sqrt(2 C)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, 2 T, C)."""

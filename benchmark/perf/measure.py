@@ -135,6 +135,7 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
             partial(training, cell, demos, device, effort, limit)
             for preset in presets
             for cell in cells(preset, demos)
+            if cell.train.updates
             for limit in training_threads(preset, device)
         ]
         for cell in cells(PREDICTED, demos):

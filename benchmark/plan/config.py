@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from baselines.choices import Scaling, check_choice
@@ -18,6 +18,7 @@ from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["cosine", "constant"]
 MEASURES = 2
 """Version of what an evaluation measures: raised when a column is added, so that all are played
 again. 2: how the agent moves."""
@@ -28,13 +29,15 @@ class TrainConfig:
     """How a policy is trained."""
 
     updates: int = 6000
-    """Optimiser updates."""
+    """Optimiser updates; 0 for a method that learns nothing."""
     batch_size: int = 256
     """Windows an update."""
     learning_rate: float = 1e-4
-    """Peak of AdamW's learning rate; it falls to 0 along a cosine."""
+    """Peak of AdamW's learning rate."""
     warmup_updates: int = 500
     """Updates over which the learning rate rises linearly from 0."""
+    schedule: Schedule = field(default="cosine", metadata={"later": True})
+    """Of the learning rate after the warm-up: cosine falls to 0, constant stays at the peak."""
     betas: tuple[float, float] = (0.95, 0.999)
     """Of AdamW."""
     weight_decay: float = 1e-6
@@ -44,7 +47,9 @@ class TrainConfig:
     ema_power: float = 0.75
     """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
     ema_maximum: float = 0.9999
-    """Largest decay of that average."""
+    """Largest decay of that average; 0 evaluates the weights themselves."""
+    pads_before: bool = field(default=True, metadata={"later": True})
+    """Whether windows reach before an episode's start, repeating its first observation."""
     precision: Precision = "auto"
     """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
     (see `benchmark.running.train.multiplies_bfloat16`) and float32 elsewhere."""
@@ -55,7 +60,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("updates", 1),
+            ("updates", 0),
             ("batch_size", 1),
             ("warmup_updates", 0),
             ("checkpoints", 1),
@@ -66,6 +71,7 @@ class TrainConfig:
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         check_choice("precision", self.precision, get_args(Precision))
+        check_choice("schedule", self.schedule, get_args(Schedule))
 
 
 @dataclass(frozen=True)

@@ -72,13 +72,18 @@ class AgentPolicy:
         self.obs_horizon = agent.spec.obs_horizon
         self.pred_horizon = agent.spec.pred_horizon
         self._agent = agent
-        self._device = next(agent.parameters()).device
+        self._device = next(agent.buffers()).device  # a normaliser is all that each has
+        self._predictions = 0
         # Streams live on the CPU, where a seed gives the same noise on every machine.
         self._streams = [torch.Generator().manual_seed(derive("rollout", s)) for s in seeds]
 
     @torch.inference_mode()
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `Policy.predict`."""
+        """See `Policy.predict`; a policy with a memory sees what came since its last reset."""
+        if every := self._agent.reset_every:
+            seen = 1 + self._predictions % every
+            window = {name: value[:, -seen:] for name, value in window.items()}
+        self._predictions += 1
         obs = {
             name: torch.as_tensor(
                 value, dtype=None if value.dtype == np.uint8 else torch.float32

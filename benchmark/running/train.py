@@ -73,14 +73,17 @@ class TrainingData:
             spec,
             cell.action_horizon,
             actions_hold=cell.control == "position",
+            pads_before=cell.train.pads_before,
         )
         return cls(windows, normalizer.to(device), spec)
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
-    """Learning rate of an update: linear warm-up, then a cosine to 0."""
+    """Learning rate of an update: linear warm-up, then a cosine to 0 or none of that."""
     if update < config.warmup_updates:
         return config.learning_rate * (update + 1) / config.warmup_updates
+    if config.schedule == "constant":
+        return config.learning_rate
     rest = max(1, config.updates - config.warmup_updates)
     progress = min(1.0, (update - config.warmup_updates) / rest)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
@@ -117,6 +120,7 @@ class Trainer:
         self.agent.fit(
             self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
         )
+        self.agent.remember(self.data.windows.all())
         self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
         self.optimizer = torch.optim.AdamW(
             self.agent.parameter_groups(cell.train.weight_decay),
@@ -244,8 +248,11 @@ def train(
 
     Raises:
         FloatingPointError: If the loss is no longer finite.
+        ValueError: If a method with weights is given no update.
     """
     trainer = Trainer(run.cell, demos, device)
+    if not run.cell.train.updates and any(True for _ in trainer.agent.parameters()):
+        raise ValueError(f"updates is 0, but {run.cell.method} has weights to learn: give it more")
     run.begin(machine(device))
     if run.state_path.is_file():
         trainer.restore(run)
@@ -267,6 +274,8 @@ def train(
             if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(run)
                 saved = time.monotonic()
+    if not config.updates:
+        trainer.log(True, validate)
     agent = trainer.ema.module.eval()
     run.finish(agent, pd.DataFrame(trainer.history))
     return agent

@@ -17,7 +17,7 @@ from envs.pusht.geometry import keypoints
 
 URL = "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip"
 SHA256 = "6ba0039f48c3436e567e9836ad1db58d3e26b9fc01ae989b43f85c81c489f90e"  # of digest()
-PUBLIC = DataSet(Metadata("pusht", "human", "pusht_cchi_v7", None), 206)
+PUBLIC = DataSet(Metadata("pusht", "human", "pusht_cchi_v7", None), 206, 25_650)
 
 KEYPOINT_TOLERANCE = 1e-3  # px; the public float32 keypoints differ from ours by 2e-5
 

@@ -70,6 +70,18 @@ def test_upsampling_equals_a_transposed_convolution_of_kernel_4_and_stride_2() -
     torch.testing.assert_close(found, expected.transpose(1, 2), rtol=1e-5, atol=1e-6)
 
 
+def test_upsampling_is_initialised_as_a_transposed_convolution() -> None:
+    ours, theirs = TemporalUpsample(96), nn.ConvTranspose1d(96, 96, 4, stride=2, padding=1)
+    bound = (4 * 96) ** -0.5  # of both weights and bias, uniform
+    assert theirs.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert theirs.bias is not None
+    assert theirs.bias.abs().max().item() <= bound
+    for weight in (ours.even.weight, ours.odd.weight):
+        assert weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+        assert weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.02)
+    assert 0.9 * bound < ours.even.bias.abs().max().item() <= bound
+
+
 def test_a_block_normalises_groups_of_channels_over_time() -> None:
     block = ConvBlock(3, 8, 3, groups=4, activation="mish")
     nn.init.normal_(block.norm.weight)

@@ -71,3 +71,13 @@ def test_a_restored_average_continues_with_the_same_decay() -> None:
         nn.init.constant_(module.weight, value)
         second.update(module)
     torch.testing.assert_close(second.module.weight, unbroken.module.weight, rtol=0, atol=0)
+
+
+def test_a_largest_decay_of_nought_keeps_the_weights_themselves() -> None:
+    module = nn.Linear(3, 2)
+    ema = EMA(module, maximum=0.0)
+    for _ in range(3):
+        with torch.no_grad():
+            module.weight.normal_()
+        ema.update(module)
+        assert torch.equal(ema.module.weight, module.weight)
