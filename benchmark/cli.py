@@ -65,11 +65,11 @@ def run_command(
     from benchmark.commands.bench import bench_command
 
     config = SweepConfig(
-        task,
-        preset,
-        (method,),
-        (control,),
-        (seed,),
+        task=task,
+        preset=preset,
+        methods=(method,),
+        control=(control,),
+        seeds=(seed,),
         data=data,
         data_path=data_path,
         obs_type=obs_type,
@@ -184,7 +184,13 @@ def search_command(
     from benchmark.running.store import default_store
 
     config = SweepConfig(
-        task, preset, (method,), (control,), (seed,), data=data, data_path=data_path
+        task=task,
+        preset=preset,
+        methods=(method,),
+        control=(control,),
+        seeds=(seed,),
+        data=data,
+        data_path=data_path,
     )
     search(config, candidates, episodes, out, default_store())
     return 0

@@ -24,6 +24,17 @@ MEASURES = 2
 again. 2: how the agent moves."""
 
 
+def check_least(config: object, **least: int) -> None:
+    """Refuse numbers of a config that are below the least allowed.
+
+    Raises:
+        ValueError: Naming the number.
+    """
+    for name, limit in least.items():
+        if getattr(config, name) < limit:
+            raise ValueError(f"{name} is {getattr(config, name)}; allowed: {limit} or more")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How a policy is trained."""
@@ -59,15 +70,8 @@ class TrainConfig:
     """Episodes of each validation; 0 leaves it out."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("updates", 0),
-            ("batch_size", 1),
-            ("warmup_updates", 0),
-            ("checkpoints", 1),
-            ("validation_episodes", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_least(self, batch_size=1, checkpoints=1)
+        check_least(self, updates=0, warmup_updates=0, validation_episodes=0)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         check_choice("precision", self.precision, get_args(Precision))
@@ -158,14 +162,7 @@ class EvalConfig:
     """How many of them."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("action_horizon", 1),
-            ("latency", 0),
-            ("inference_steps", 0),
-            ("episodes", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_least(self, action_horizon=1, latency=0, inference_steps=0, episodes=1)
         check_choice("split", self.split, FIRST_SEED)
 
     @property

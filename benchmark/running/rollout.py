@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import gymnasium
@@ -27,6 +28,9 @@ from numpy.typing import NDArray
 from baselines.agent import Agent
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
+from benchmark.plan.tasks import Task
+from benchmark.progress import progress_bar
+from envs.control import Control
 
 Frame = dict[str, NDArray[Any]]
 """Observations of all episodes at one step, each (N, ...)."""
@@ -106,6 +110,27 @@ class HoldStill:
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002
         """Zeros, (B, Tp, Da)."""
         return np.zeros((len(episodes), self.pred_horizon, self._action_dim))
+
+
+def play(
+    policy: Policy,
+    task: Task,
+    obs_type: str,
+    control: Control,
+    seeds: Sequence[int],
+    config: EvalConfig,
+    what: str,
+    options: dict[str, Any] | None = None,
+    max_lengths: NDArray[np.int64] | None = None,
+    trace: Trace | None = None,
+) -> pd.DataFrame:
+    """`rollout` in environments of a task, under a progress bar that says `what` is played."""
+    longest = task.max_steps if max_lengths is None else int(max_lengths.max())
+    with (
+        closing(task.make_vec(len(seeds), obs_type, control)) as env,
+        progress_bar(longest, what, "step") as bar,
+    ):
+        return rollout(policy, env, seeds, config, bar.update, options, max_lengths, trace)
 
 
 def rollout(

@@ -126,7 +126,7 @@ def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothin
         raise AssertionError("trained or played again")
 
     monkeypatch.setattr("benchmark.running.run.train", refuse)
-    monkeypatch.setattr("benchmark.running.run.rollout", refuse)
+    monkeypatch.setattr("benchmark.running.run.play", refuse)
     run(study, config, store)
     assert pd.read_csv(folder / "verdicts.csv").equals(verdicts)
 
