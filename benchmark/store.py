@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from baselines.agent import Agent, load_agent, save_agent
+from baselines.agent import Agent
+from baselines.checkpoints import load_agent, save_agent
 from benchmark.config import Cell, EvalConfig
 from benchmark.files import write_whole
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.agent import Agent, Batch, Obs, load_agent, save_agent
+from baselines.agent import Agent, Batch, Obs
+from baselines.checkpoints import load_agent, save_agent
 from baselines.ibc import Energy, Ibc, IbcConfig
 
 MakeTiny = Callable[..., Agent]
