@@ -60,6 +60,7 @@ def inspect(
     source: Source = "scripted",
     path: Path | None = None,
     figure: Path | None = None,
+    filter_key: str | None = None,
 ) -> None:
     """Print what demonstrations hold and what they achieve when replayed.
 
@@ -68,6 +69,7 @@ def inspect(
         source: scripted or human.
         path: File of recorded demonstrations.
         figure: Draw some trajectories to this file (.png, .svg or .pdf).
+        filter_key: Only what a robomimic file lists under this key.
     """
     _check_task(task)
     if figure is not None and figure.suffix not in _KINDS:
@@ -75,8 +77,9 @@ def inspect(
     if (robosuite := _robosuite_name(task)) is not None:
         if figure is not None:
             raise ValueError(f"there is no figure of {task}; leave it out or take pusht")
-        inspect_robosuite(robosuite, source, path)
+        inspect_robosuite(robosuite, source, path, filter_key)
         return
+    _no_filter_keys(task, filter_key)
     demonstrations = recorded_pusht(source, path)
     replayed = replay(demonstrations)
     print(summary(demonstrations, replayed).text())
@@ -86,7 +89,9 @@ def inspect(
         print(f"trajectories: {write_whole(figure, content.getvalue())}")
 
 
-def import_file(task: str, path: Path, to: Path | None = None) -> None:
+def import_file(
+    task: str, path: Path, to: Path | None = None, filter_key: str | None = None
+) -> None:
     """Check a file of recorded demonstrations and keep it as a compressed NPZ.
 
     Push-T's may be NPZ, zarr or ZIP, those of robosuite's tasks are robomimic's HDF5.
@@ -95,14 +100,16 @@ def import_file(task: str, path: Path, to: Path | None = None) -> None:
         task: Name of the task.
         path: What to import.
         to: Where to; None for where `human` finds the public demonstrations, which takes no others.
+        filter_key: Only what a robomimic file lists under this key.
 
     Raises:
         ValueError: If the file is damaged, or is not the public data and `to` is missing.
     """
     _check_task(task)
     if (robosuite := _robosuite_name(task)) is not None:
-        import_robosuite(robosuite, path, to)
+        import_robosuite(robosuite, path, to, filter_key)
         return
+    _no_filter_keys(task, filter_key)
     demonstrations = pusht_human.read(path)
     if to is None and demonstrations.metadata.source != "human":
         raise ValueError(
@@ -190,6 +197,13 @@ def _set_point_moves(demonstrations: Demonstrations) -> np.ndarray:
 def _check_task(task: str) -> None:
     if task not in TASKS:
         raise ValueError(f"no demonstrations of a task {task!r}; choose from {', '.join(TASKS)}")
+
+
+def _no_filter_keys(task: str, filter_key: str | None) -> None:
+    if filter_key is not None:
+        raise ValueError(
+            f"--filter-key {filter_key} given, but files of {task} have no filter keys: drop it"
+        )
 
 
 def _robosuite_name(task: str) -> TaskName | None:

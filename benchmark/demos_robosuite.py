@@ -30,13 +30,17 @@ def source_row(task: TaskName) -> tuple[str, ...]:
     return task, "scripted", *counts, found.metadata.version, str(path)
 
 
-def inspect_robosuite(task: TaskName, source: Source, path: Path | None) -> None:
+def inspect_robosuite(
+    task: TaskName, source: Source, path: Path | None, filter_key: str | None = None
+) -> None:
     """Print what demonstrations hold and what the first of them achieve when replayed."""
-    demonstrations = recorded_robosuite(task, source, path)
+    demonstrations = recorded_robosuite(task, source, path, filter_key=filter_key)
     print(summary(demonstrations, task).text())
 
 
-def import_robosuite(task: TaskName, path: Path, to: Path | None) -> None:
+def import_robosuite(
+    task: TaskName, path: Path, to: Path | None, filter_key: str | None = None
+) -> None:
     """Convert a robomimic file once, so that it need not be converted for each run.
 
     Raises:
@@ -47,7 +51,7 @@ def import_robosuite(task: TaskName, path: Path, to: Path | None) -> None:
             "say where to keep it (--to FILE.npz) and use it by its path (DATA=human "
             "DATA_PATH=FILE.npz)"
         )
-    demonstrations = robomimic.read(path, task)
+    demonstrations = robomimic.read(path, task, filter_key)
     npz.write(demonstrations, to)
     counts = f"{demonstrations.num_episodes} episodes, {demonstrations.num_steps:,} steps"
     print(f"{counts} of {demonstrations.metadata.source} data imported to {to}")

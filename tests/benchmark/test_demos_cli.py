@@ -114,3 +114,12 @@ def test_a_figure_of_an_unknown_kind_is_refused(own_file, tmp_path):
 def test_an_unknown_task_is_refused_with_those_there_are(command):
     with pytest.raises(ValueError, match="no demonstrations of a task 'chess'; choose from pusht"):
         command("chess")
+
+
+def test_a_filter_key_for_files_that_have_none_is_refused_by_name(tmp_path):
+    for call in (
+        lambda: demos_cli.inspect("pusht", filter_key="train"),
+        lambda: demos_cli.import_file("pusht", tmp_path / "a.npz", filter_key="train"),
+    ):
+        with pytest.raises(ValueError, match="--filter-key train given, but files of pusht have"):
+            call()
