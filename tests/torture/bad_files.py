@@ -157,19 +157,19 @@ def mutate(content: Content, rng: np.random.Generator) -> None:
     elif way == 8:
         _change_number_in_text(data, rng)
     else:
-        data = bytearray(bomb(name))
+        data = bytearray(bomb(Path(name).suffix if name.endswith((".npz", ".zip")) else ""))
     content[name] = bytes(data)
 
 
 @functools.cache
-def bomb(name: str) -> bytes:
+def bomb(suffix: str) -> bytes:
     """A file of 2 MB that unpacks to 2 GB: a ZIP in place of one, else a stream of zlib."""
-    if not name.endswith((".npz", ".zip")):
+    if not suffix:
         packer = zlib.compressobj(1)
         return b"".join([packer.compress(bytes(2**24)) for _ in range(128)]) + packer.flush()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        inside = "action.npy" if name.endswith(".npz") else "replay.zarr/data/action/.zarray"
+        inside = "action.npy" if suffix == ".npz" else "replay.zarr/data/action/.zarray"
         with archive.open(inside, "w", force_zip64=True) as file:
             for _ in range(128):
                 file.write(bytes(2**24))
