@@ -1,4 +1,4 @@
-"""The interface of every agent, their registry, and checkpoints that hold no code.
+"""The interface of every agent and their registry; checkpoints are in `checkpoints.py`.
 
 An agent maps a window of observations to a sequence of actions. It is stateless: it owns its
 normaliser and its weights, not its history, so the same agent serves any number of episodes.
@@ -15,15 +15,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -257,51 +254,6 @@ def agent_class(name: str) -> type[Agent]:
         known = {*METHODS, *_AGENTS, *plugin_names(AGENTS)}
         raise ValueError(f"no method {name!r}; methods: {', '.join(sorted(known))}")
     return _AGENTS[name]
-
-
-# ---- checkpoints: tensors as safetensors, everything else as JSON; loading runs no code ----
-
-WEIGHTS, DESCRIPTION = "model.safetensors", "agent.json"
-
-
-def save_agent(agent: Agent, folder: Path) -> None:
-    """Write `agent` into `folder`, each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {
-        "name": agent.name,
-        "config": dataclasses.asdict(agent.config),
-        "spec": dataclasses.asdict(agent.spec),
-        "normalizer": agent.normalizer.kinds,
-    }
-    weights = {k: v.detach().cpu().contiguous() for k, v in agent.state_dict().items()}
-    for name, data in (
-        (WEIGHTS, safetensors.torch.save(weights)),
-        (DESCRIPTION, json.dumps(description, indent=2).encode()),
-    ):
-        part = folder / f"{name}.part"
-        part.write_bytes(data)
-        part.replace(folder / name)
-
-
-def load_agent(folder: Path) -> Agent:
-    """Read an agent back from `folder`, on the CPU and in evaluation mode.
-
-    Raises:
-        FileNotFoundError: If `folder` holds no complete checkpoint.
-        ValueError: If it names an unknown method or a setting that the method does not have.
-    """
-    for name in (DESCRIPTION, WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no checkpoint in {folder}: {name} is missing")
-    description = json.loads((folder / DESCRIPTION).read_text())
-    cls = agent_class(description["name"])
-    spec = description["spec"]
-    spec["obs_shapes"] = {k: tuple(v) for k, v in spec["obs_shapes"].items()}
-    weights = safetensors.torch.load((folder / WEIGHTS).read_bytes())
-    normalizer = Normalizer.blank(description["normalizer"], weights)
-    agent = cls(config_from_json(cls.Config, description["config"]), Spec(**spec), normalizer)
-    agent.load_state_dict(weights)
-    return agent.eval()
 
 
 def config_from_json(cls: type[Any], values: Mapping[str, Any]) -> Any:

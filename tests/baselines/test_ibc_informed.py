@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.agent import Agent, Batch, Obs, Spec, load_agent, save_agent
+from baselines.agent import Agent, Batch, Obs, Spec
+from baselines.checkpoints import load_agent, save_agent
 from baselines.ibc import IbcConfig
 from baselines.ibc_informed import IbcInformed, IbcInformedConfig
 from baselines.normalizer import Normalizer

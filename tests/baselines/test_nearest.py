@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.agent import Batch, Obs, Spec, load_agent, save_agent
+from baselines.agent import Batch, Obs, Spec
+from baselines.checkpoints import load_agent, save_agent
 from baselines.nearest import Nearest, NearestConfig
 from baselines.normalizer import Normalizer
 
