@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from baselines.nets.dropout import Dropout
+
 INITIAL_STD = 0.02  # GPT-2's, as DP's code and minGPT
 InitialWeights = Literal["small", "fan-in"]
 
@@ -83,10 +85,10 @@ class Block(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, 4 * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(4 * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
