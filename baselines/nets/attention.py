@@ -34,7 +34,7 @@ class Attention(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width is {width}; it must be a multiple of heads = {heads}")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -43,9 +43,13 @@ class Attention(nn.Module):
         """Tokens (B, T, width), memory (B, S, width), mask (T, S) True where a token may look."""
         query = self._split(self.query(x))
         key, value = (self._split(each) for each in self.key_value(memory).chunk(2, dim=-1))
-        dropout = self.dropout if self.training else 0.0
-        with _fastest_attention(x.device):
-            mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout)
+        if self.training and self.dropout.probability > 0:
+            scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+            weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)  # (B, heads, T, S)
+            mixed = self.dropout(weights) @ value
+        else:
+            with _fastest_attention(x.device):
+                mixed = F.scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
