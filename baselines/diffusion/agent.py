@@ -29,9 +29,10 @@ from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.choices import check_choice
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
-from baselines.diffusion.unet import Activation, ConditionalUnet1d
+from baselines.diffusion.unet import ConditionalUnet1d
 from baselines.nets.attention import InitialWeights, parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
+from baselines.nets.temporal import Activation
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
 

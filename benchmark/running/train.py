@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from baselines.agent import Agent, Batch, Spec, agent_class
 from baselines.ema import EMA
+from baselines.flat import FlatAdamW
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.files import write_whole
@@ -121,12 +122,18 @@ class Trainer:
             self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
         )
         self.agent.remember(self.data.windows.all())
-        self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = FlatAdamW(
             self.agent.parameter_groups(cell.train.weight_decay),
-            lr=cell.train.learning_rate,
-            betas=cell.train.betas,
-            fused=True,
+            cell.train.learning_rate,
+            cell.train.betas,
+            cell.train.gradient_clip,
+        )
+        self.ema = EMA(
+            self.agent,
+            cell.train.ema_power,
+            cell.train.ema_maximum,
+            self.optimizer.flat,
+            self.optimizer.parameters,
         )
         self.update = 0
         self.seconds = 0.0
@@ -142,17 +149,12 @@ class Trainer:
         """One optimiser update."""
         config, seed = self.cell.train, self.cell.seed
         start = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, self.update)
         self._generator.manual_seed(derive(seed, "noise", self.update))
         torch.manual_seed(derive(seed, "dropout", self.update))  # dropout takes no generator
         loss = self._loss(self.batch(self.update))
         loss.backward()  # type: ignore[no-untyped-call]
-        if config.gradient_clip > 0:
-            torch.nn.utils.clip_grad_norm_(self.agent.parameters(), config.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update(self.agent)
+        self.optimizer.step(learning_rate(config, self.update))
+        self.ema.update()
         self._losses.append(loss.detach())
         self.update += 1
         self.seconds += time.perf_counter() - start
@@ -202,8 +204,7 @@ class Trainer:
         """Keep everything that continuing needs, in one file."""
         tensors: dict[str, Tensor] = {f"agent.{k}": v for k, v in self.agent.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        tensors |= {f"optimizer.{k}": v for k, v in self.optimizer.state_dict().items()}
         if self._losses:
             tensors["losses"] = torch.stack(self._losses)
         progress = {"update": self.update, "seconds": self.seconds, "history": self.history}
@@ -222,11 +223,7 @@ class Trainer:
 
         self.agent.load_state_dict(part("agent."))
         self.ema.load_state_dict(part("ema."))
-        moments: dict[int, dict[str, Any]] = {}
-        for key, value in part("optimizer.").items():
-            index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.optimizer.load_state_dict(part("optimizer."))
         self._losses = list(tensors["losses"].to(self.device)) if "losses" in tensors else []
         self.update, self.seconds = progress["update"], progress["seconds"]
         self.history = progress["history"]

@@ -264,7 +264,7 @@ def test_every_update_uses_the_learning_rate_of_its_number(
     used = []
     for _ in range(6):
         trainer.step()
-        used.append(trainer.optimizer.param_groups[0]["lr"])
+        used.append(trainer.optimizer.learning_rate)
     assert used == [learning_rate(trainer.cell.train, update) for update in range(6)]
     assert used[3] == 1e-3
 
