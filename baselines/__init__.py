@@ -9,8 +9,10 @@ METHODS: Mapping[str, str] = {
     "diffusion-unet": "baselines.diffusion.agent",
     "diffusion-transformer": "baselines.diffusion.agent",
     "ibc": "baselines.ibc",
+    "ibc-informed": "baselines.ibc_informed",
     "lstm-gmm": "baselines.lstm_gmm",
     "bet": "baselines.bet",
     "bc-mlp": "baselines.bc_mlp",
+    "nearest": "baselines.nearest",
 }
 """The module of every built-in method by its registered name."""

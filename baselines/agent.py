@@ -1,4 +1,4 @@
-"""The interface of every agent, their registry, and checkpoints that hold no code.
+"""The interface of every agent and their registry; checkpoints are in `checkpoints.py`.
 
 An agent maps a window of observations to a sequence of actions. It is stateless: it owns its
 normaliser and its weights, not its history, so the same agent serves any number of episodes.
@@ -15,15 +15,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -142,6 +139,15 @@ class Agent(nn.Module, ABC):
             generator: Source of all noise.
         """
 
+    def remember(self, windows: Iterable[Batch]) -> None:
+        """Keep all demonstrated windows, for a method that looks them up, before training.
+
+        Most methods keep nothing, and then none is cut.
+
+        Args:
+            windows: All training windows, in order, some at a time, in environment units.
+        """
+
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; a method that decays only some weights overrides this."""
         return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
@@ -149,6 +155,15 @@ class Agent(nn.Module, ABC):
     @property
     def inference_steps(self) -> int:
         """Denoising steps of a prediction, or rounds of its search; 0 for a method without."""
+        return 0
+
+    @property
+    def reset_every(self) -> int:
+        """Predictions after which a policy forgets what it saw before; 0 for one without a memory.
+
+        Such a policy is given 1, 2, ... `reset_every` observations and then 1 again, where any
+        other is given the whole window.
+        """
         return 0
 
     def set_inference_steps(self, steps: int) -> None:
@@ -182,15 +197,21 @@ class Agent(nn.Module, ABC):
         past = chunk[:, :, :1].expand(-1, -1, self.spec.obs_horizon - 1, -1)
         return torch.cat([past, chunk], dim=2)
 
-    def check_window(self, obs: Obs) -> int:
-        """Return the batch size of `obs` after checking names, window length and shapes."""
+    def check_window(self, obs: Obs, shorter: bool = False) -> int:
+        """Return the batch size of `obs` after checking names, window length and shapes.
+
+        Windows that are too short are refused, but where `shorter` allows 1 to obs_horizon steps.
+        """
         if set(obs) != set(self.spec.obs_shapes):
             raise ValueError(
                 f"observations have {sorted(obs)}; {self.name} was made for "
                 f"{sorted(self.spec.obs_shapes)}"
             )
         for name, value in obs.items():
-            expected = (self.spec.obs_horizon, *self.spec.obs_shapes[name])
+            length = self.spec.obs_horizon
+            if shorter and value.shape[1] in range(1, length):
+                length = value.shape[1]
+            expected = (length, *self.spec.obs_shapes[name])
             if tuple(value.shape[1:]) != expected:
                 raise ValueError(
                     f"observation window {name!r} is (B, {', '.join(map(str, value.shape[1:]))}); "
@@ -233,51 +254,6 @@ def agent_class(name: str) -> type[Agent]:
         known = {*METHODS, *_AGENTS, *plugin_names(AGENTS)}
         raise ValueError(f"no method {name!r}; methods: {', '.join(sorted(known))}")
     return _AGENTS[name]
-
-
-# ---- checkpoints: tensors as safetensors, everything else as JSON; loading runs no code ----
-
-WEIGHTS, DESCRIPTION = "model.safetensors", "agent.json"
-
-
-def save_agent(agent: Agent, folder: Path) -> None:
-    """Write `agent` into `folder`, each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {
-        "name": agent.name,
-        "config": dataclasses.asdict(agent.config),
-        "spec": dataclasses.asdict(agent.spec),
-        "normalizer": agent.normalizer.kinds,
-    }
-    weights = {k: v.detach().cpu().contiguous() for k, v in agent.state_dict().items()}
-    for name, data in (
-        (WEIGHTS, safetensors.torch.save(weights)),
-        (DESCRIPTION, json.dumps(description, indent=2).encode()),
-    ):
-        part = folder / f"{name}.part"
-        part.write_bytes(data)
-        part.replace(folder / name)
-
-
-def load_agent(folder: Path) -> Agent:
-    """Read an agent back from `folder`, on the CPU and in evaluation mode.
-
-    Raises:
-        FileNotFoundError: If `folder` holds no complete checkpoint.
-        ValueError: If it names an unknown method or a setting that the method does not have.
-    """
-    for name in (DESCRIPTION, WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no checkpoint in {folder}: {name} is missing")
-    description = json.loads((folder / DESCRIPTION).read_text())
-    cls = agent_class(description["name"])
-    spec = description["spec"]
-    spec["obs_shapes"] = {k: tuple(v) for k, v in spec["obs_shapes"].items()}
-    weights = safetensors.torch.load((folder / WEIGHTS).read_bytes())
-    normalizer = Normalizer.blank(description["normalizer"], weights)
-    agent = cls(config_from_json(cls.Config, description["config"]), Spec(**spec), normalizer)
-    agent.load_state_dict(weights)
-    return agent.eval()
 
 
 def config_from_json(cls: type[Any], values: Mapping[str, Any]) -> Any:

@@ -12,14 +12,15 @@ the chunk. At run time a bin is drawn and its offset added.
 Differences:
     - Bins are clusters of whole chunks, from the current step on (published: single actions), so
       that a bin is one way to go on. A chunk of one action is the published method.
-    - The loss is taken at the last observation of a window; published: at each of them.
+    - The loss is taken at the last observation of a window; published, and with `every_step`: at
+      each of them.
     - Averaged weights are evaluated and the learning rate falls along a cosine, as with every
       method here; published: neither.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,8 @@ class BetConfig:
     """Exponent of the focal loss; 0 is cross-entropy."""
     offset_weight: float = 1000.0
     """Weight of the offset's squared error beside the focal loss."""
+    every_step: bool = field(default=False, metadata={"later": True})
+    """Whether the loss is taken after each observation of a window, as published, or the last."""
 
     def __post_init__(self) -> None:
         for name in ("bins", "layers"):
@@ -84,12 +87,12 @@ class Gpt(nn.Module):
         initialize(self)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Encoded observations (B, To, F) to what the last token knows, (B, width)."""
+        """Encoded observations (B, To, F) to what each token knows, (B, To, width)."""
         x = self.embed(obs) + self.positions
         for block in self.blocks:
             x = block(x, self.mask)
-        last: Tensor = self.norm(x[:, -1])
-        return last
+        known: Tensor = self.norm(x)
+        return known
 
 
 @register("bet")
@@ -132,8 +135,13 @@ class Bet(Agent):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Focal loss of the bin and squared error of its offset (BET Sec. 3.2)."""
-        logits, offsets = self._predict(batch.obs, generator)
-        chunk = self._chunks(batch.actions)
+        logits, offsets = self._predict(batch.obs, generator, self.config.every_step)
+        if self.config.every_step:
+            actions = self.normalizer.normalize("action", batch.actions)
+            # What follows each observation, (B * To, C * Da).
+            chunk = actions.unfold(1, self.spec.chunk, 1).transpose(2, 3).flatten(0, 1).flatten(1)
+        else:
+            chunk = self._chunks(batch.actions)
         bin_ = torch.cdist(chunk, self.centres).argmin(-1)  # (B,)
         log_share = logits.log_softmax(-1).gather(1, bin_[:, None])[:, 0]
         focal = -((1 - log_share.exp()) ** self.config.focal_gamma) * log_share
@@ -160,8 +168,14 @@ class Bet(Agent):
         """Normalised chunks of windows, (B, Tp, Da) to (B, C * Da)."""
         return self.current_and_later(self.normalizer.normalize("action", actions)).flatten(1)
 
-    def _predict(self, obs: Obs, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of the bins (B, bins) and an offset for each (B, bins, C * Da)."""
-        last = self.network(self.encoder.steps(obs, self.normalizer, generator))
+    def _predict(
+        self, obs: Obs, generator: torch.Generator | None = None, every_step: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of the bins (B, bins) and an offset for each (B, bins, C * Da).
+
+        With `every_step` those after each observation, (B * To, ...), in place of the last alone.
+        """
+        known = self.network(self.encoder.steps(obs, self.normalizer, generator))
+        last = known.flatten(0, 1) if every_step else known[:, -1]
         offsets = self.offsets(last).float().reshape(-1, *self.centres.shape)
         return self.bins(last).float(), offsets

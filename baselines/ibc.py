@@ -1,4 +1,4 @@
-"""Implicit behavioural cloning (IBC): the energy of an action, and a search for its minimum.
+"""Implicit behavioural cloning (IBC) as published: an energy of actions, a search for its minimum.
 
 Florence et al., *Implicit Behavioral Cloning*, CoRL 2021 (arXiv 2109.00137); the settings that DP
 compared with: To/Ta 2/1, MLP of 4 layers of 1024 with ReLU and dropout 0.1, 1024 negatives, 1024
@@ -6,33 +6,23 @@ candidates and 5 rounds of derivative-free optimisation with noise 0.03, AdamW b
 weight decay 1e-6 (DP App.).
 
 An energy E(o, a) judges a whole chunk of actions, from the current step on. It is trained to be
-lower for the demonstrated chunk than for negatives (InfoNCE, IBC Eq. 2), and an action is found by
-lowering it: by drawing candidates, resampling them by exp(-E) and shaking them less and less (IBC
-Alg. 1), or by Langevin dynamics down its gradient (IBC App. B.3), for which the negatives come from
-the same dynamics and a penalty keeps the gradient small.
+lower for the demonstrated chunk than for negatives that are drawn uniformly (InfoNCE, IBC Eq. 2),
+and an action is found by lowering it: by drawing candidates, resampling them by exp(-E) and shaking
+them (IBC Alg. 1), or by Langevin dynamics down its gradient (IBC App. B.3), for which the negatives
+come from the same dynamics and a penalty keeps the gradient small.
+
+`ibc-informed` (`ibc_informed.py`) is the same with negatives and a search that know more.
 
 Differences:
-    - The energy judges chunks of any length (published: one action), so that every action horizon
-      can be run. Chunks of one action are the published method.
     - What the observation contributes to the first layer is computed once a window, not once a
       negative, and with `obs_layers` the observation has layers of its own before it.
-    - With `knots` the search is for a few actions of a chunk, the others lie between them: it gets
-      hard where there are more than a few numbers to find.
-    - With `near_share` some negatives lie about the demonstrated chunk, at all scales, instead of
-      anywhere. Uniform ones alone seldom come near it, so that with few of them, or in more than
-      two dimensions, the energy stays blunt.
-    - With `known_share` some negatives, and some of the candidates that a search starts from, are
-      chunks demonstrated anywhere in the data. In ten dimensions uniform ones lie so far from the
-      few poses that a robot takes that no search finds its way from there.
-    - With `shaken_share` a round of the derivative-free search shakes some numbers of a candidate
-      and keeps the others. Shaking all of ten makes a good candidate better too seldom.
+    - Candidates stay in the box, as in IBC's code; DP's lets them leave it.
     - Langevin dynamics are run once, without the second run at the smallest step.
-    - Averaged weights are evaluated, as of every method here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -47,8 +37,6 @@ from baselines.normalizer import Normalizer
 
 Search = Literal["derivative-free", "langevin"]
 Choice = Literal["drawn", "lowest"]
-KNOWN = 4096
-"""Demonstrated chunks that are kept, where `known_share` asks for some."""
 LIMIT = 1.0  # of every normalised action; negatives and candidates fill the box
 
 
@@ -64,18 +52,8 @@ class IbcConfig:
     """Hidden layers that see the observation alone, before these."""
     dropout: float = 0.1
     """Of every joint hidden layer, in training."""
-    knots: int = 0
-    """Actions of a chunk that the energy judges, evenly spread over it; those between lie on
-    straight lines. 0 takes every action, as published."""
     negatives: int = 1024
     """Negative chunks for each window."""
-    near_share: float = 0.0
-    """Share of the negatives that lie about the demonstrated chunk instead of anywhere."""
-    near_noise: tuple[float, float] = (0.01, 0.5)
-    """Least and largest standard deviation of those, in normalised units; log-uniform."""
-    known_share: float = field(default=0.0, metadata={"later": True})
-    """Share of the negatives, and of the candidates, that were demonstrated somewhere instead of
-    anything."""
     search: Search = "derivative-free"
     """How the minimum of the energy is found; with langevin the negatives are found so too."""
     candidates: int = 1024
@@ -87,9 +65,6 @@ class IbcConfig:
     normalised units."""
     noise_decay: float = 1.0
     """Factor on that noise after each round; IBC's own search halves it."""
-    shaken_share: float = field(default=1.0, metadata={"later": True})
-    """Share of a candidate's numbers that a round of a derivative-free search shakes, others each
-    time; 1 shakes all of them, as published."""
     choice: Choice = "drawn"
     """Which candidate of the last round is taken: one drawn by exp(-E), or the one of lowest E."""
     train_iterations: int = 100
@@ -114,25 +89,10 @@ class IbcConfig:
             ("candidates", 1),
             ("iterations", 1),
             ("train_iterations", 1),
-            ("knots", 0),
+            ("obs_layers", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
-        for name in ("near_share", "known_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 to 1")
-        if self.near_share + self.known_share > 1:
-            raise ValueError(
-                f"near_share {self.near_share} and known_share {self.known_share} are more than "
-                "all of the negatives"
-            )
-        if not 0 < self.shaken_share <= 1:
-            raise ValueError(
-                f"shaken_share is {self.shaken_share}; allowed: more than 0, and 1 at most"
-            )
-        low, high = self.near_noise
-        if not 0 < low <= high:
-            raise ValueError(f"near_noise is {self.near_noise}; allowed: 0 < least <= largest")
 
 
 class Energy(nn.Module):
@@ -160,7 +120,7 @@ class Energy(nn.Module):
         self.joint = nn.Sequential(*joint, nn.Linear(width, 1))
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Encoded windows (B, size) and chunks (B, N, knots * Da) to energies (B, N)."""
+        """Encoded windows (B, size) and chunks (B, N, size) to energies (B, N)."""
         return self.judge(self.obs_in(obs), actions)
 
     def judge(self, obs: Tensor, actions: Tensor) -> Tensor:
@@ -175,32 +135,27 @@ class Ibc(Agent):
     """Implicit behavioural cloning."""
 
     Config = IbcConfig
-    between: Tensor
-    known: Tensor
 
     def __init__(self, config: IbcConfig, spec: Spec, normalizer: Normalizer) -> None:
         super().__init__(config, spec, normalizer)
         self.encoder = ObsEncoder(spec)
-        knots = min(config.knots or spec.chunk, spec.chunk)
-        self.register_buffer("between", _interpolation(knots, spec.chunk), persistent=False)
-        self.size = knots * spec.action_dim
+        self.size = self.judged_actions * spec.action_dim
+        """Numbers that the energy judges and a search has to find, C * Da for a whole chunk."""
         self.energy = Energy(self.encoder.size, self.size, config)
-        if config.known_share:
-            self.register_buffer("known", torch.zeros(KNOWN, self.size))
         self._rounds = config.iterations
 
-    def fit(self, actions: Tensor, generator: torch.Generator) -> None:
-        """Keep some of the demonstrated chunks, (W, Tp, Da); see `IbcConfig.known_share`."""
-        if self.config.known_share:
-            drawn = torch.randint(len(actions), (KNOWN,), generator=generator)
-            self.known.copy_(self._knots(actions[drawn.to(actions.device)]))
+    @property
+    def judged_actions(self) -> int:
+        """Actions of a chunk that the energy judges."""
+        return self.spec.chunk
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """InfoNCE of a batch (IBC Eq. 2), plus the gradient penalty with Langevin negatives."""
         config: IbcConfig = self.config
         obs = self.energy.obs_in(self.encoder(batch.obs, self.normalizer, generator))
-        demonstrated = self._knots(batch.actions)
-        negatives = self._negatives(demonstrated, generator)
+        chunk = self.current_and_later(self.normalizer.normalize("action", batch.actions))
+        demonstrated = self.to_judged(chunk)
+        negatives = self.negatives(demonstrated, generator)
         if config.search == "langevin":
             negatives = self._langevin(obs.detach(), negatives, config.train_iterations, generator)
         actions = torch.cat([demonstrated[:, None], negatives], dim=1)
@@ -219,7 +174,7 @@ class Ibc(Agent):
         encoded = encoded.repeat_interleave(num_samples, 0)
         # Noise comes a window at a time; the samples of a window are rows of their own from here.
         shape = (batch, num_samples, self.config.candidates, self.size)
-        start = self._anything(shape, generator)
+        start = self.candidates(shape, generator)
         if self.config.search == "langevin":
             found = self._langevin(encoded, start.flatten(0, 1), self._rounds, generator, batch)
         else:
@@ -230,64 +185,50 @@ class Ibc(Agent):
         else:
             shares = (-energies).softmax(-1).reshape(start.shape[:3])
             best = choose(shares, 1, generator).flatten(0, 1)  # (B * N, 1)
-        knots = found.gather(1, best[..., None].expand(-1, -1, self.size))
-        knots = knots.reshape(batch, num_samples, -1, self.spec.action_dim)
-        return self.as_prediction(self.normalizer.denormalize("action", self.between @ knots))
+        taken = found.gather(1, best[..., None].expand(-1, -1, self.size))
+        chunk = self.to_chunk(taken.reshape(batch, num_samples, -1, self.spec.action_dim))
+        return self.as_prediction(self.normalizer.denormalize("action", chunk))
 
-    def _knots(self, actions: Tensor) -> Tensor:
-        """Actions of windows (B, Tp, Da) as normalised chunks that are judged, (B, knots * Da)."""
-        chunk = self.current_and_later(self.normalizer.normalize("action", actions))
-        return chunk[:, self.between.argmax(0)].flatten(1)  # where in the chunk each knot lies
+    def to_judged(self, chunk: Tensor) -> Tensor:
+        """Normalised chunks (B, C, Da) to what the energy judges, (B, size)."""
+        return chunk.flatten(1)
 
-    def _anything(self, shape: tuple[int, ...], generator: Generators) -> Tensor:
-        """Uniform chunks, (B, ..., N, knots * Da), the last of them demonstrated ones."""
-        drawn = LIMIT * (2 * rand(shape, generator, self.between.device) - 1)
-        known = round(self.config.known_share * shape[-2])
-        if known:
-            place = rand((*shape[:-2], known), generator, drawn.device)
-            place = (KNOWN * place).long().clamp(max=KNOWN - 1)  # the product may round up
-            drawn[..., -known:, :] = self.known[place]
-        return drawn
+    def to_chunk(self, judged: Tensor) -> Tensor:
+        """What was found, (B, N, judged actions, Da), to normalised chunks (B, N, C, Da)."""
+        return judged
 
-    def _negatives(self, demonstrated: Tensor, generator: torch.Generator) -> Tensor:
-        """Chunks to tell from the demonstrated (B, knots * Da): (B, negatives, knots * Da)."""
-        shape = (len(demonstrated), self.config.negatives, self.size)
-        negatives = self._anything(shape, generator)
-        near = round(self.config.near_share * self.config.negatives)
-        if near:
-            shape = (len(demonstrated), near, self.size)
-            low, high = self.config.near_noise
-            spread = rand((*shape[:2], 1), generator, demonstrated.device)
-            noise = low * (high / low) ** spread * randn(shape, generator, demonstrated.device)
-            negatives[:, :near] = (demonstrated[:, None] + noise).clamp(-LIMIT, LIMIT)
-        return negatives
+    def candidates(self, shape: tuple[int, ...], generator: Generators) -> Tensor:
+        """Where searches and chains of negatives start: uniform in the box, (B, ..., N, size)."""
+        return LIMIT * (2 * rand(shape, generator, self.energy.action_in.weight.device) - 1)
+
+    def negatives(self, demonstrated: Tensor, generator: torch.Generator) -> Tensor:
+        """Chunks to tell from the demonstrated (B, size): (B, negatives, size)."""
+        return self.candidates((len(demonstrated), self.config.negatives, self.size), generator)
+
+    def shake(self, shape: tuple[int, ...], generator: Generators, device: torch.device) -> Tensor:
+        """Standard normal noise that a round of the derivative-free search adds, of `shape`."""
+        return randn(shape, generator, device)
 
     def _derivative_free(self, obs: Tensor, start: Tensor, generator: Generators) -> Tensor:
         """Resample and shake candidates, once less than there are rounds (IBC Alg. 1).
 
         Args:
             obs: Encoded windows, one a sample, (B * N, width).
-            start: Candidates, (B, N, candidates, knots * Da).
+            start: Candidates, (B, N, candidates, size).
             generator: Source of the noise.
 
         Returns:
-            The candidates of the last round, to be judged, (B * N, candidates, knots * Da).
+            The candidates of the last round, to be judged, (B * N, candidates, size).
         """
         found, noise = start.flatten(0, 1), self.config.noise
         for _ in range(self._rounds - 1):
             shares = (-self.energy.judge(obs, found)).softmax(-1).reshape(start.shape[:3])
             chosen = choose(shares, shares.shape[-1], generator).flatten(0, 1)
             found = found.gather(1, chosen[..., None].expand_as(found))
-            shake = self._shake((*start.shape[:3], self.size), generator, obs.device)
+            shake = self.shake((*start.shape[:3], self.size), generator, obs.device)
             found = (found + noise * shake.flatten(0, 1)).clamp(-LIMIT, LIMIT)
             noise *= self.config.noise_decay
         return found
-
-    def _shake(self, shape: tuple[int, ...], generator: Generators, device: torch.device) -> Tensor:
-        """Standard normal noise of `shape` on a share of the numbers, nought on the others."""
-        noise = randn(shape, generator, device)
-        share = self.config.shaken_share
-        return noise if share == 1 else noise * (rand(shape, generator, device) < share)
 
     def _langevin(
         self,
@@ -301,13 +242,13 @@ class Ibc(Agent):
 
         Args:
             obs: Encoded windows, (R, width).
-            actions: (R, candidates, knots * Da).
+            actions: (R, candidates, size).
             iterations: Steps.
             generator: Source of the noise.
             windows: B, of which each has R / B rows; None means that every row is a window.
 
         Returns:
-            The moved actions, (R, candidates, knots * Da), without a gradient.
+            The moved actions, (R, candidates, size), without a gradient.
         """
         config: IbcConfig = self.config
         shape = (windows or len(obs), -1, *actions.shape[1:])
@@ -337,21 +278,6 @@ class Ibc(Agent):
     def set_inference_steps(self, steps: int) -> None:
         """Search with another number of rounds, 1 or more."""
         self._rounds = replace(self.config, iterations=steps).iterations  # checked there
-
-
-def _interpolation(knots: int, length: int) -> Tensor:
-    """Weights that make a chunk of `length` actions from its knots, (length, knots)."""
-    places = torch.linspace(0, length - 1, knots).round()  # a single knot lies at the beginning
-    steps = torch.arange(length)[:, None]
-    if knots == 1:
-        return torch.ones(length, 1)
-    gaps = places.diff()
-    rise = (steps - places[:-1]) / gaps  # (length, knots - 1), 0 to 1 between two knots
-    weights = torch.zeros(length, knots)
-    weights[:, 1:] += rise.clamp(0, 1)
-    weights[:, :-1] += (1 - rise).clamp(0, 1)
-    weights[:, 1:-1] -= 1
-    return weights
 
 
 def _info_nce(energies: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ An LSTM reads the window of observations; from its last state comes a mixture of
 whole chunk of actions, from the current step on, so that a mode is one way to go on.
 
 Differences:
-    - The agent keeps no hidden state: it encodes its window, of 10 observations in the presets,
-      anew at every prediction. It then always has the history that the published one has just
-      before its reset, and the loss is taken there alone.
+    - The agent keeps no hidden state: it encodes its window anew at every prediction. By default
+      that always holds 10 observations, the history that the published one has just before its
+      reset, and the loss is taken there alone. With `resets` it is the published one: it is given
+      the observations since the last reset, 1 to 10, and the loss is taken after each.
     - The mixture is over chunks of any length (published: one action); a chunk of one action is the
       published method.
     - Averaged weights are evaluated and the learning rate falls along a cosine, as with every
@@ -21,7 +22,7 @@ Differences:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,10 @@ class LstmGmmConfig:
     """Smallest standard deviation, in normalised units."""
     test_std: float = 1e-4
     """Standard deviation of sampled actions, in normalised units; 0 leaves the learnt one."""
+    resets: bool = field(default=False, metadata={"later": True})
+    """As published: the loss is taken after each observation of a window, and at run time the
+    hidden state is carried on and reset every To predictions. For windows that do not reach before
+    an episode's start (`train.pads_before=false`)."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "modes"):
@@ -75,19 +80,24 @@ class LstmGmm(Agent):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Negative log-likelihood of the demonstrated chunk, a number of the chunk."""
-        logits, means, stds = self._mixture(batch.obs, generator)
+        logits, means, stds = self._mixture(batch.obs, generator, self.config.resets)
         mixture = MixtureSameFamily(
             Categorical(logits=logits, validate_args=False),
             Independent(Normal(means, stds, validate_args=False), 2, validate_args=False),
             validate_args=False,
         )
-        chunk = self.current_and_later(self.normalizer.normalize("action", batch.actions))
+        actions = self.normalizer.normalize("action", batch.actions)
+        if self.config.resets:
+            # What follows each observation, (B * To, C, Da).
+            chunk = actions.unfold(1, self.spec.chunk, 1).transpose(2, 3).flatten(0, 1)
+        else:
+            chunk = self.current_and_later(actions)
         log_prob: Tensor = mixture.log_prob(chunk)  # type: ignore[no-untyped-call]
         return -log_prob.mean() / chunk[0].numel()
 
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw a mode for each sample, and the chunk around its mean; see `Agent.act`."""
-        batch = self.check_window(obs)
+        batch = self.check_window(obs, shorter=self.config.resets)
         logits, means, stds = self._mixture(obs)
         mode = choose(logits.softmax(-1), num_samples, generator)  # (B, N)
         window = torch.arange(batch, device=mode.device)[:, None]
@@ -97,12 +107,20 @@ class LstmGmm(Agent):
         chunk = mean + std * randn(tuple(mean.shape), generator, mean.device)
         return self.as_prediction(self.normalizer.denormalize("action", chunk))
 
+    @property
+    def reset_every(self) -> int:
+        """To, where the hidden state is carried on from prediction to prediction."""
+        return self.spec.obs_horizon if self.config.resets else 0
+
     def _mixture(
-        self, obs: Obs, generator: torch.Generator | None = None
+        self, obs: Obs, generator: torch.Generator | None = None, every_step: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B, M), means and standard deviations (B, M, C, Da) for windows."""
+        """Logits (B, M), means and standard deviations (B, M, C, Da) for windows.
+
+        With `every_step` those after each observation, (B * To, ...), in place of the last alone.
+        """
         states, _ = self.lstm(self.encoder.steps(obs, self.normalizer, generator))
-        last = states[:, -1]  # (B, hidden)
+        last = states.flatten(0, 1) if every_step else states[:, -1]  # (B or B * To, hidden)
         shape = (-1, self.config.modes, self.spec.chunk, self.spec.action_dim)
         means = self.means(last).float().reshape(shape).tanh()
         stds = F.softplus(self.stds(last).float().reshape(shape)) + self.config.min_std

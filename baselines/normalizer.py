@@ -4,7 +4,8 @@ Kinds:
     min-max: the smallest and largest value of each dimension go to -1 and 1 (the published way).
     quantile: the 0.5 % and 99.5 % quantiles go to -1 and 1 and what lies beyond is clipped, for
         heavy-tailed values such as set-point differences: min-max would squeeze their bulk into
-        a narrow band around 0.
+        a narrow band around 0. Of a number that nearly always rests, the quantiles are those of
+        its moves: rare is not an outlier.
     standard: mean 0, standard deviation 1.
 """
 
@@ -21,6 +22,8 @@ from baselines.choices import Scaling
 QUANTILE = 0.005
 # A dimension that hardly varies would be blown up to noise; it is only centred instead.
 MIN_SPREAD = 1e-4
+# A dimension that rests in more of the rows has its quantiles taken over the others.
+MOSTLY_RESTS = 0.9
 
 
 class Normalizer(nn.Module):
@@ -80,7 +83,21 @@ def _affine(data: Tensor, kind: Scaling) -> tuple[Tensor, Tensor]:
         if kind == "min-max":
             low, high = data.amin(0), data.amax(0)
         else:
-            low, high = data.quantile(QUANTILE, dim=0), data.quantile(1 - QUANTILE, dim=0)
+            low, high = _quantiles(data)
         centre, half = (low + high) / 2, (high - low) / 2
     scale = torch.where(half > MIN_SPREAD, 1 / half.clamp(min=MIN_SPREAD), 1.0)
     return scale, -centre * scale
+
+
+def _quantiles(data: Tensor) -> tuple[Tensor, Tensor]:
+    """What goes to -1 and 1 under quantile scaling, (D,) each, of (N, D)."""
+    ends = torch.tensor([QUANTILE, 1 - QUANTILE], dtype=data.dtype)
+    low, high = data.quantile(ends, dim=0)
+    rest = data.median(0).values
+    moves = (data - rest).abs() > MIN_SPREAD  # (N, D)
+    share = moves.double().mean(0)
+    for dim in torch.nonzero((share > 0) & (share < 1 - MOSTLY_RESTS)).flatten().tolist():
+        moved = data[moves[:, dim], dim].quantile(ends)
+        low[dim] = torch.minimum(moved[0], rest[dim])
+        high[dim] = torch.maximum(moved[1], rest[dim])
+    return low, high

@@ -9,7 +9,7 @@ set-point stays where it is, a difference is zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ class Windows:
         action_horizon: Ta, which sets how far windows reach past an episode's end.
         actions_hold: True if repeating an action keeps the robot still (position control); False
             if an action of zero does (velocity control).
+        pads_before: Whether windows reach before an episode's start.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Windows:
         spec: Spec,
         action_horizon: int,
         actions_hold: bool,
+        pads_before: bool = True,
     ) -> None:
         self._obs = dict(obs)
         self._spec = spec
         steps, inside = (
-            index.to(actions.device) for index in _indices(episode_ends, spec, action_horizon)
+            index.to(actions.device)
+            for index in _indices(episode_ends, spec, action_horizon, pads_before)
         )
         self._steps = steps
         # Zero actions live in one extra row, so that a window stays a single gather.
@@ -66,6 +69,12 @@ class Windows:
         """Actions of all windows, (W, Tp, Da)."""
         return self._actions[self._action_steps]
 
+    def all(self, size: int = 1024) -> Iterator[Batch]:
+        """All windows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            end = min(start + size, len(self))
+            yield self.batch(torch.arange(start, end, device=self._steps.device))
+
     def shuffled(self, update: int, batch_size: int, seed: int) -> Tensor:
         """Window numbers (B,) of training update `update`.
 
@@ -81,9 +90,11 @@ class Windows:
         return self._order[position * batch_size : (position + 1) * batch_size]
 
 
-def _indices(episode_ends: Tensor, spec: Spec, action_horizon: int) -> tuple[Tensor, Tensor]:
+def _indices(
+    episode_ends: Tensor, spec: Spec, action_horizon: int, pads_before: bool
+) -> tuple[Tensor, Tensor]:
     """Steps of each window (W, Tp), clipped to its episode, and which of them lie inside it."""
-    before, after = spec.obs_horizon - 1, action_horizon - 1
+    before, after = (spec.obs_horizon - 1 if pads_before else 0), action_horizon - 1
     steps, inside = [], []
     start = 0
     for end in episode_ends.tolist():

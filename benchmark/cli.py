@@ -65,11 +65,11 @@ def run_command(
     from benchmark.commands.bench import bench_command
 
     config = SweepConfig(
-        task,
-        preset,
-        (method,),
-        (control,),
-        (seed,),
+        task=task,
+        preset=preset,
+        methods=(method,),
+        control=(control,),
+        seeds=(seed,),
         data=data,
         data_path=data_path,
         obs_type=obs_type,
@@ -119,6 +119,7 @@ def demos_command(
     task: tyro.conf.Positional[str],
     source: Source = "scripted",
     data_path: Path | None = None,
+    filter_key: str | None = None,
     figure: Path | None = None,
     import_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     to: Path | None = None,
@@ -129,13 +130,14 @@ def demos_command(
         task: Name of the task.
         source: Which to inspect; scripted ones are generated on first use.
         data_path: File to inspect instead of the known ones.
+        filter_key: Only what a robomimic file lists under this key, such as train.
         figure: Draw some trajectories to this file (.png, .svg or .pdf).
         import_from: Check this NPZ, zarr folder or ZIP of one and keep it as a compressed NPZ.
         to: Where to keep it; None for where DATA=human finds the public demonstrations.
     """
     from benchmark.commands.demos import demos_command
 
-    return demos_command(task, source, data_path, figure, import_from, to)
+    return demos_command(task, source, data_path, filter_key, figure, import_from, to)
 
 
 def study_command(
@@ -184,7 +186,13 @@ def search_command(
     from benchmark.running.store import default_store
 
     config = SweepConfig(
-        task, preset, (method,), (control,), (seed,), data=data, data_path=data_path
+        task=task,
+        preset=preset,
+        methods=(method,),
+        control=(control,),
+        seeds=(seed,),
+        data=data,
+        data_path=data_path,
     )
     search(config, candidates, episodes, out, default_store())
     return 0

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import torch
@@ -29,9 +29,10 @@ from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.choices import check_choice
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
-from baselines.diffusion.unet import Activation, ConditionalUnet1d
+from baselines.diffusion.unet import ConditionalUnet1d
 from baselines.nets.attention import InitialWeights, parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
+from baselines.nets.temporal import Activation
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
 
@@ -66,6 +67,8 @@ class DiffusionTransformerConfig(DiffusionConfig):
     """Of attention weights and of every residual branch, in training."""
     initial_weights: InitialWeights = "small"
     """small or fan-in, as in `baselines.nets.attention.initialize`."""
+    encoder_weight_decay: float = field(default=1e-6, metadata={"later": True})
+    """Of all weights of the image encoders, whatever that of the transformer is."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,5 +184,7 @@ class DiffusionTransformer(DiffusionAgent):
         return self.encoder.steps(obs, self.normalizer)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Weights of linear layers decay; biases, norms and positions do not."""
-        return parameter_groups(self, weight_decay)
+        """Weights of linear layers decay, an image encoder by its own rate, all others do not."""
+        encoder = list(self.encoder.parameters())
+        own = {"params": encoder, "weight_decay": self.config.encoder_weight_decay}
+        return parameter_groups(self.network, weight_decay) + ([own] if encoder else [])

@@ -9,9 +9,6 @@ the observations up to its own time.
 
 The function is that of the published network without encoder layers (`n_cond_layers: 0`: an MLP on
 the memory).
-
-Differences:
-    - All linear layers decay alike, those of an image encoder too; its published decay is smaller.
 """
 
 from __future__ import annotations

@@ -11,21 +11,26 @@ and the encoded observations.
 Differences:
     - Any number of levels and any horizon: sequences are padded at their end to a multiple of
       2^(levels - 1) and cut again; the published network needs a multiple of 4.
-    - FiLM's activation is computed once for all blocks, since they share their conditioning; the
-      function is the same.
+    - FiLM's activation and its linear layer are computed once for all blocks, since they share
+      their conditioning; the function is the same.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Activation = Literal["mish", "silu"]
+from baselines.nets.temporal import (
+    Activation,
+    TemporalConv,
+    TemporalUpsample,
+    conv_block,
+)
+
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"mish": nn.Mish, "silu": nn.SiLU}
 """Mish is the published one; SiLU has the same shape and takes a seventh of its time on a CPU."""
 
@@ -50,50 +55,6 @@ class SinusoidalEmbedding(nn.Module):
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-class TemporalConv(nn.Linear):
-    """Convolution along time with zero padding, as one matrix product: (B, T, C) to (B, T', C').
-
-    With a handful of time steps and hundreds of channels, the product of shifted copies runs at the
-    speed of the machine's matrix multiplication; convolution kernels reached a third of it on a
-    CPU. Weights and their initialisation are those of `nn.Conv1d` in another order.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
-        super().__init__(kernel_size * in_channels, out_channels)
-        self.kernel_size, self.stride = kernel_size, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T / stride, C')."""
-        return super().forward(_shifted(x, self.kernel_size, self.stride))
-
-
-class TemporalUpsample(nn.Module):
-    """Transposed convolution with kernel 4 and stride 2: (B, T, C) to (B, 2 T, C).
-
-    Each output step sees two input steps: an even one the step before and its own, an odd one its
-    own and the step after.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.even = nn.Linear(2 * channels, channels)
-        self.odd = nn.Linear(2 * channels, channels, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, 2 T, C)."""
-        pairs = _shifted(F.pad(x, (0, 0, 1, 1)), 2, 1, padding=0)  # (B, T + 1, 2 C)
-        odd = F.linear(pairs[:, 1:], self.odd.weight, self.even.bias)
-        return torch.stack([self.even(pairs[:, :-1]), odd], dim=2).flatten(1, 2)
-
-
-def _shifted(x: Tensor, kernel_size: int, stride: int, padding: int | None = None) -> Tensor:
-    """What each output step of a convolution sees, (B, T, C) to (B, T', kernel_size * C)."""
-    padding = kernel_size // 2 if padding is None else padding
-    padded = F.pad(x, (0, 0, padding, padding)) if padding else x
-    last = padded.shape[1] - kernel_size + 1
-    return torch.cat([padded[:, i : last + i : stride] for i in range(kernel_size)], dim=-1)
-
-
 class ConvBlock(nn.Module):
     """Convolution along time, group normalisation, activation: (B, T, C) to (B, T, C')."""
 
@@ -108,15 +69,14 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.conv = TemporalConv(in_channels, out_channels, kernel_size)
         self.norm = nn.GroupNorm(groups, out_channels)
-        self.activation = ACTIVATIONS[activation]()
+        self.activation: Activation = activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C')."""
-        # Seen as an image of one row, (B, C, 1, T), this is PyTorch's channels-last format, for
-        # which its group normalisation has a kernel that copies nothing.
-        image = self.conv(x).transpose(1, 2).unsqueeze(2)
-        out: Tensor = self.activation(self.norm(image).squeeze(2).transpose(1, 2))
-        return out
+    def forward(
+        self, x: Tensor, film: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C'), scaled and shifted by (B, 2 C'), added to (B, T, C')."""
+        weight, bias = self.conv.weight, self.conv.bias
+        return conv_block(x, weight, bias, self.norm, self.activation, film, residual)
 
 
 class ResidualBlock(nn.Module):
@@ -136,14 +96,14 @@ class ResidualBlock(nn.Module):
         self.second = ConvBlock(out_channels, out_channels, kernel_size, groups, activation)
         self.film = nn.Linear(cond_dim, 2 * out_channels)
         self.shortcut: nn.Module = (
-            nn.Linear(in_channels, out_channels) if in_channels != out_channels else nn.Identity()
+            TemporalConv(in_channels, out_channels, 1)
+            if in_channels != out_channels
+            else nn.Identity()
         )
 
-    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        """(B, T, C) under conditioning (B, cond_dim), activated, to (B, T, C')."""
-        scale, shift = self.film(cond)[:, None].chunk(2, dim=-1)
-        hidden = torch.addcmul(shift, scale, self.first(x))
-        out: Tensor = self.second(hidden) + self.shortcut(x)
+    def forward(self, x: Tensor, film: Tensor) -> Tensor:
+        """(B, T, C) to (B, T, C'), scaled and shifted between the convolutions by (B, 2 C')."""
+        out: Tensor = self.second(self.first(x, film), residual=self.shortcut(x))
         return out
 
 
@@ -157,9 +117,9 @@ class Level(nn.Module):
         self.first = block(in_channels, out_channels)
         self.second = block(out_channels, out_channels)
 
-    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        """(B, T, C) under activated conditioning (B, cond_dim) to (B, T, C')."""
-        out: Tensor = self.second(self.first(x, cond), cond)
+    def forward(self, x: Tensor, films: Iterator[Tensor]) -> Tensor:
+        """(B, T, C) to (B, T, C'); takes the next two scales and shifts, each (B, 2 C')."""
+        out: Tensor = self.second(self.first(x, next(films)), next(films))
         return out
 
 
@@ -213,7 +173,7 @@ class ConditionalUnet1d(nn.Module):
         self.upsample = nn.ModuleList(TemporalUpsample(size) for size in reversed(channels[:-1]))
         self.head = nn.Sequential(
             ConvBlock(channels[0], channels[0], kernel_size, groups, activation),
-            nn.Linear(channels[0], action_dim),
+            TemporalConv(channels[0], action_dim, 1),
         )
         self._multiple = 2 ** (len(channels) - 1)
 
@@ -230,15 +190,28 @@ class ConditionalUnet1d(nn.Module):
         """
         horizon = actions.shape[1]
         cond = self.activation(torch.cat([self.step_encoder(step), obs], dim=-1))  # (B, cond)
+        films = self._films(cond)
         x = F.pad(actions, (0, 0, 0, -horizon % self._multiple))  # (B, T, Da)
         skips = []
         for index, level in enumerate(self.down):
-            x = level(x, cond)
+            x = level(x, films)
             skips.append(x)
             if index < len(self.downsample):
                 x = self.downsample[index](x)
-        x = self.middle(x, cond)
+        x = self.middle(x, films)
         for level, upsample in zip(self.up, self.upsample, strict=True):
-            x = upsample(level(torch.cat([x, skips.pop()], dim=-1), cond))
+            x = upsample(level(torch.cat([x, skips.pop()], dim=-1), films))
         prediction: Tensor = self.head(x)
         return prediction[:, :horizon]
+
+    def _films(self, cond: Tensor) -> Iterator[Tensor]:
+        """Scale and shift (B, 2 C) for every residual block, in the order that they are run."""
+        layers = [
+            block.film
+            for level in (*self.down, self.middle, *self.up)
+            for block in level.children()
+        ]
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        sizes = [len(layer.bias) for layer in layers]
+        return iter(torch.split(F.linear(cond, weight, bias), sizes, dim=1))

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from baselines.nets.dropout import Dropout
+
 INITIAL_STD = 0.02  # GPT-2's, as DP's code and minGPT
 InitialWeights = Literal["small", "fan-in"]
 
@@ -32,7 +34,7 @@ class Attention(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width is {width}; it must be a multiple of heads = {heads}")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -41,9 +43,13 @@ class Attention(nn.Module):
         """Tokens (B, T, width), memory (B, S, width), mask (T, S) True where a token may look."""
         query = self._split(self.query(x))
         key, value = (self._split(each) for each in self.key_value(memory).chunk(2, dim=-1))
-        dropout = self.dropout if self.training else 0.0
-        with _fastest_attention(x.device):
-            mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout)
+        if self.training and self.dropout.probability > 0:
+            scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+            weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)  # (B, heads, T, S)
+            mixed = self.dropout(weights) @ value
+        else:
+            with _fastest_attention(x.device):
+                mixed = F.scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -83,10 +89,10 @@ class Block(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, 4 * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(4 * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -24,6 +24,7 @@ def demos_command(
     task: str,
     source: Source,
     path: Path | None,
+    filter_key: str | None,
     figure: Path | None,
     import_from: Path | None,
     to: Path | None,
@@ -32,10 +33,10 @@ def demos_command(
     with usage_errors():
         chosen = get_task(task)
         if import_from is not None:
-            import_file(chosen, import_from, to)
+            import_file(chosen, import_from, to, filter_key)
             return 0
         print(listing(chosen).text())
-        inspect(chosen, "human" if path else source, path, figure)
+        inspect(chosen, "human" if path else source, path, figure, filter_key)
     return 0
 
 
@@ -60,7 +61,13 @@ def listing(task: Task) -> Table:
     return Table("Demonstrations", head, tuple(rows), "llrrll")
 
 
-def inspect(task: Task, source: Source, path: Path | None, figure: Path | None) -> None:
+def inspect(
+    task: Task,
+    source: Source,
+    path: Path | None,
+    figure: Path | None,
+    filter_key: str | None = None,
+) -> None:
     """Print what demonstrations hold and what they achieve when replayed.
 
     Args:
@@ -68,6 +75,7 @@ def inspect(task: Task, source: Source, path: Path | None, figure: Path | None) 
         source: scripted or human.
         path: File of recorded demonstrations.
         figure: Draw some trajectories to this file (.png, .svg or .pdf).
+        filter_key: Only what a robomimic file lists under this key.
 
     Raises:
         ValueError: If a figure is asked for that cannot be drawn.
@@ -76,7 +84,7 @@ def inspect(task: Task, source: Source, path: Path | None, figure: Path | None) 
         raise ValueError(f"no figure of kind {figure.suffix!r}; use {', '.join(_KINDS)}")
     if figure is not None and task.demo_figure is None:
         raise ValueError(f"there is no figure of {task.name}; leave it out or take pusht")
-    demonstrations = _recorded(task, source, path)
+    demonstrations = _recorded(task, source, path, filter_key)
     print(summary(task, demonstrations).text())
     if figure is not None and task.demo_figure is not None:
         content = io.BytesIO()
@@ -102,7 +110,9 @@ def summary(task: Task, demonstrations: Demonstrations) -> Table:
     return Table(caption, ("", "value"), tuple(rows), "ll")
 
 
-def import_file(task: Task, path: Path, to: Path | None = None) -> None:
+def import_file(
+    task: Task, path: Path, to: Path | None = None, filter_key: str | None = None
+) -> None:
     """Check a file of recorded demonstrations and keep it as a compressed NPZ.
 
     Push-T's may be NPZ, zarr or ZIP, those of robosuite's tasks are robomimic's HDF5.
@@ -111,11 +121,12 @@ def import_file(task: Task, path: Path, to: Path | None = None) -> None:
         task: Whose.
         path: What to import.
         to: Where to; None for where `human` finds the public demonstrations, which takes no others.
+        filter_key: Only what a robomimic file lists under this key.
 
     Raises:
         ValueError: If the file is damaged, or is not the public data and `to` is missing.
     """
-    demonstrations = _recorded(task, "human", path)
+    demonstrations = _recorded(task, "human", path, filter_key)
     public = task.catalogue("human")
     if to is None and task.public_path and public and public.metadata == demonstrations.metadata:
         to = task.public_path()
@@ -129,8 +140,17 @@ def import_file(task: Task, path: Path, to: Path | None = None) -> None:
     print(f"{counts} of {demonstrations.metadata.source} data imported to {to}")
 
 
-def _recorded(task: Task, source: Source, path: Path | None) -> Demonstrations:
+def _recorded(
+    task: Task, source: Source, path: Path | None, filter_key: str | None
+) -> Demonstrations:
     """Demonstrations as they were recorded, with all that the file holds."""
+    if filter_key is not None:
+        if task.filtered is None or path is None:
+            raise ValueError(
+                f"--filter-key {filter_key} given, but files of {task.name} have no filter keys, "
+                "or no file is: drop it"
+            )
+        return task.filtered(path, filter_key)
     if task.recorded is not None:
         return task.recorded(source, path)
     return task.load(source, task.obs_types[0], path, None, 0)

@@ -73,8 +73,7 @@ def results_table(
     not depend on which other methods are in the table.
 
     Args:
-        episodes: Frame of episodes; validation episodes and other checkpoints serve only the
-            columns of the best checkpoint.
+        episodes: Frame of episodes; validation episodes and other checkpoints are left out.
         seed: Seed of the bootstrap.
         confidence: Nominal coverage of the intervals.
 
@@ -83,7 +82,7 @@ def results_table(
         floor. Columns: SETTINGS; role (one of ROLES); train_seeds, episodes (in all); score and
         success, each with _low, _high and _interval (how it was found); confidence; length
         (steps); seconds_per_prediction (s; NaN where not measured); updates (mean over training
-        seeds); best_score, best_split and best_checkpoints (see `_best_checkpoints`).
+        seeds).
 
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
@@ -96,7 +95,6 @@ def results_table(
     ]
     results = pd.DataFrame(rows)
     results["role"] = results["method"].map(REFERENCES).fillna("method")
-    results = results.merge(_best_checkpoints(episodes), on=by, how="left")
     rank = results["role"].map(ROLES.index)
     return (
         results.assign(rank=rank)
@@ -131,38 +129,14 @@ def _columns(name: str, interval: Interval) -> dict[str, str | float]:
     return {**interval.columns(name), f"{name}_interval": interval.method}
 
 
-def _best_checkpoints(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Give the highest score over checkpoints, averaged over training seeds, for every setting.
-
-    That is how the published tables take their "max". It is optimistic: the choice is made on the
-    episodes it is scored on. Test seeds are taken where several checkpoints ran on them, and
-    validation seeds otherwise; settings evaluated at one checkpoint have no row.
-    """
-    by = list(SETTINGS)
-    runs = [*by, "split", "train_seed"]
-    checkpoints = episodes.groupby([*runs, "updates"], dropna=False)["score"].mean()
-    per_run = checkpoints.groupby(level=runs, dropna=False).agg(["max", "size"]).reset_index()
-    several = per_run[per_run["size"] > 1]
-    best = several.groupby([*by, "split"], dropna=False, as_index=False).agg(
-        best_score=("max", "mean"), best_checkpoints=("size", "max")
-    )
-    return (
-        best.rename(columns={"split": "best_split"})
-        .sort_values("best_split", kind="stable")  # "test" before "validation"
-        .drop_duplicates(by)
-    )
-
-
 def present(results: pd.DataFrame, caption: str = "") -> Table:
     """Lay out the frame of `results_table` as text, with notes on what its ranges are.
 
     Settings in which the rows differ become columns; those they share are named in the notes.
     """
     shown = settings_shown(results)
-    optimistic = bool(results["best_score"].notna().any())
     head = ["method", "control", *(_HEADS[name] for name in shown)]
     head += ["score", "success", "n", "length", "s/pred", "updates"]
-    head += ["optimistic max"] * optimistic
     rows = []
     for row in results.to_dict("records"):
         reference = row["role"] != "method"
@@ -175,8 +149,6 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
         seconds, updates = row["seconds_per_prediction"], row["updates"]
         cells += ["-" if pd.isna(seconds) or reference else f"{seconds:.2g}"]
         cells += ["-" if reference else f"{updates:.0f}"]
-        if optimistic:
-            cells += ["-" if pd.isna(row["best_score"]) else f"{row['best_score']:.3f}"]
         rows.append(tuple(cells))
     roles = list(results["role"])
     left = 2 + len(shown)
@@ -302,14 +274,6 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         ]
     if (results["role"] == "ceiling").any():
         notes += ["The ceiling is the demonstrations themselves, from their own initial states."]
-    best = results[results["best_score"].notna()]
-    if not best.empty:
-        splits = " or ".join(sorted(set(best["best_split"])))
-        notes += [
-            f"Optimistic max: the best of up to {best['best_checkpoints'].max():.0f} checkpoints "
-            f"on {splits} seeds, chosen on the episodes it is scored on. Published tables show "
-            "this number; it is no estimate of what a policy scores."
-        ]
     return notes
 
 

@@ -101,13 +101,7 @@ class Measurement:
 
 
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
-    """Measure this machine: environment steps, training, predictions, an evaluation.
-
-    Args:
-        peers: Measure gym-pusht too, in a virtual environment of its own, in turns with Push-T.
-        paper: Time the paper preset's training although there is no GPU.
-        out: Folder that the table is also written to, as perf.txt, .md, .tex and .csv.
-    """
+    """Measure this machine, see `benchmark.cli.perf_command`."""
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     found = measure(Effort(), peers, paper)
     shown = table(found, load)
@@ -135,6 +129,7 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
             partial(training, cell, demos, device, effort, limit)
             for preset in presets
             for cell in cells(preset, demos)
+            if cell.train.updates
             for limit in training_threads(preset, device)
         ]
         for cell in cells(PREDICTED, demos):

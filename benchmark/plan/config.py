@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from baselines.choices import Scaling, check_choice
@@ -18,9 +18,21 @@ from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["cosine", "constant"]
 MEASURES = 2
 """Version of what an evaluation measures: raised when a column is added, so that all are played
 again. 2: how the agent moves."""
+
+
+def check_least(config: object, **least: int) -> None:
+    """Refuse numbers of a config that are below the least allowed.
+
+    Raises:
+        ValueError: Naming the number.
+    """
+    for name, limit in least.items():
+        if getattr(config, name) < limit:
+            raise ValueError(f"{name} is {getattr(config, name)}; allowed: {limit} or more")
 
 
 @dataclass(frozen=True)
@@ -28,13 +40,15 @@ class TrainConfig:
     """How a policy is trained."""
 
     updates: int = 6000
-    """Optimiser updates."""
+    """Optimiser updates; 0 for a method that learns nothing."""
     batch_size: int = 256
     """Windows an update."""
     learning_rate: float = 1e-4
-    """Peak of AdamW's learning rate; it falls to 0 along a cosine."""
+    """Peak of AdamW's learning rate."""
     warmup_updates: int = 500
     """Updates over which the learning rate rises linearly from 0."""
+    schedule: Schedule = field(default="cosine", metadata={"later": True})
+    """Of the learning rate after the warm-up: cosine falls to 0, constant stays at the peak."""
     betas: tuple[float, float] = (0.95, 0.999)
     """Of AdamW."""
     weight_decay: float = 1e-6
@@ -44,7 +58,9 @@ class TrainConfig:
     ema_power: float = 0.75
     """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
     ema_maximum: float = 0.9999
-    """Largest decay of that average."""
+    """Largest decay of that average; 0 evaluates the weights themselves."""
+    pads_before: bool = field(default=True, metadata={"later": True})
+    """Whether windows reach before an episode's start, repeating its first observation."""
     precision: Precision = "auto"
     """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
     (see `benchmark.running.train.multiplies_bfloat16`) and float32 elsewhere."""
@@ -54,18 +70,12 @@ class TrainConfig:
     """Episodes of each validation; 0 leaves it out."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("updates", 1),
-            ("batch_size", 1),
-            ("warmup_updates", 0),
-            ("checkpoints", 1),
-            ("validation_episodes", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_least(self, batch_size=1, checkpoints=1)
+        check_least(self, updates=0, warmup_updates=0, validation_episodes=0)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         check_choice("precision", self.precision, get_args(Precision))
+        check_choice("schedule", self.schedule, get_args(Schedule))
 
 
 @dataclass(frozen=True)
@@ -152,14 +162,7 @@ class EvalConfig:
     """How many of them."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("action_horizon", 1),
-            ("latency", 0),
-            ("inference_steps", 0),
-            ("episodes", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_least(self, action_horizon=1, latency=0, inference_steps=0, episodes=1)
         check_choice("split", self.split, FIRST_SEED)
 
     @property

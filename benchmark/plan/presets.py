@@ -2,7 +2,7 @@
 
 smoke proves the chain in seconds; quick trains a cell for at most 4 minutes of the two CPU cores of
 results/perf, two cells side by side, and laptop for at most 11; paper holds the published settings,
-for a GPU.
+for a GPU (`paper_preset.py`).
 
 What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two
@@ -15,7 +15,7 @@ What quick and laptop change against paper, and why:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -25,8 +25,11 @@ from baselines.bc_mlp import BcMlpConfig
 from baselines.bet import BetConfig
 from baselines.diffusion.agent import DiffusionTransformerConfig, DiffusionUnetConfig
 from baselines.ibc import IbcConfig
+from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
+from baselines.nearest import NearestConfig
 from benchmark.plan.config import Cell, TrainConfig
+from benchmark.plan.paper_preset import METHODS, PUSHT_LENGTHS, PaperRow, paper_row
 from benchmark.plan.tasks import get_task
 from envs.control import Control
 from envs.demos.demonstrations import DataSet, Demonstrations
@@ -70,9 +73,24 @@ _SMOKE = {
         pred_horizon=5,
         action_horizon=4,
     ),
+    "ibc-informed": Settings(
+        IbcInformedConfig(
+            width=64,
+            layers=2,
+            dropout=0.0,
+            negatives=64,
+            near_share=0.5,
+            candidates=64,
+            iterations=3,
+        ),
+        _SMOKE_TRAIN,
+        pred_horizon=5,
+        action_horizon=4,
+    ),
     "lstm-gmm": Settings(LstmGmmConfig(hidden=64, layers=1), _SMOKE_TRAIN, 10, 17, 8),
     "bet": Settings(BetConfig(layers=2, width=64), _SMOKE_TRAIN, 3, 10, 8),
     "bc-mlp": Settings(BcMlpConfig(width=128, blocks=2), _SMOKE_TRAIN, 2, 9, 8),
+    "nearest": Settings(NearestConfig(), replace(_SMOKE_TRAIN, updates=0), 2, 9, 8),
 }
 _QUICK_TRAIN = TrainConfig(
     updates=2200,
@@ -89,7 +107,9 @@ _UNET = DiffusionUnetConfig(channels=(64, 128, 256), kernel_size=3, step_dim=64,
 _TRANSFORMER = DiffusionTransformerConfig(
     layers=4, width=96, dropout=0.0, prediction="sample", initial_weights="fan-in"
 )
-_IBC = IbcConfig(
+# As published but for its size: uniform negatives, one action, the same search.
+_IBC = IbcConfig(width=256, layers=3, obs_layers=2, dropout=0.0, negatives=256)
+_IBC_INFORMED = IbcInformedConfig(
     width=256,
     layers=3,
     obs_layers=2,
@@ -104,7 +124,7 @@ _IBC = IbcConfig(
 # An arm's action has seven or ten numbers, and a search that starts anywhere finds nothing there:
 # on validation seeds of Lift 0.96 in place of 0.04 under position control, 1.00 in place of 0.00
 # under velocity control (results/search).
-_WIDE_IBC = replace(_IBC, near_share=0.25, known_share=0.75, noise=0.15, shaken_share=0.3)
+_WIDE_IBC = replace(_IBC_INFORMED, near_share=0.25, known_share=0.75, noise=0.15, shaken_share=0.3)
 # With 24,000 it succeeds in 0.20 of the validation episodes of Can in place of 0.40
 # (results/search).
 _WIDE_IBC_UPDATES = 9_600
@@ -132,6 +152,7 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
     gpt = replace(train, betas=(0.9, 0.95), weight_decay=0.1, gradient_clip=1.0)
     ibc = Settings(_IBC, replace(train, updates=4 * train.updates, batch_size=64), 2, 2, 1)
     updates = min(ibc.train.updates, _WIDE_IBC_UPDATES)
+    informed = replace(ibc, agent=_IBC_INFORMED)
     wide_ibc = replace(ibc, agent=_WIDE_IBC, train=replace(ibc.train, updates=updates))
     lstm_gmm = Settings(
         _LSTM_GMM,
@@ -165,10 +186,12 @@ def _quick_and_laptop(train: TrainConfig) -> dict[str, Settings]:
             10,
             8,
         ),
-        "ibc": replace(ibc, wide=wide_ibc),
+        "ibc": ibc,
+        "ibc-informed": replace(informed, wide=wide_ibc),
         "lstm-gmm": replace(lstm_gmm, wide=wide_lstm_gmm),
         "bet": Settings(_BET, replace(gpt, updates=5 * train.updates // 2), 3, 10, 8),
         "bc-mlp": Settings(_BC_MLP, replace(train, updates=4 * train.updates), 2, 9, 8),
+        "nearest": Settings(NearestConfig(), replace(train, updates=0, checkpoints=1), 2, 9, 8),
     }
 
 
@@ -182,30 +205,23 @@ _QUICK = _quick_and_laptop(_QUICK_TRAIN) | {
     )
 }
 _LAPTOP = _quick_and_laptop(_LAPTOP_TRAIN)
-# DP Table 7 and App.; 4500 epochs of 90 human demonstrations of Push-T at batch 256, for all alike.
-_PAPER_TRAIN = TrainConfig(updates=200_000, checkpoints=10, validation_episodes=50)
+
+
+def _published(row: PaperRow, lengths: Sequence[int]) -> Settings:
+    """A row of the paper's, trained on episodes of so many steps."""
+    return Settings(
+        row.agent,
+        row.training(lengths),
+        row.obs_horizon,
+        row.pred_horizon,
+        row.action_horizon,
+    )
+
+
+# What stands in lists of methods; `make_cell` takes the row of its task and its demonstrations.
 _PAPER = {
-    "diffusion-unet": Settings(
-        DiffusionUnetConfig(sampler="ddpm", num_inference_steps=100, spacing="leading"),
-        _PAPER_TRAIN,
-    ),
-    "diffusion-transformer": Settings(
-        DiffusionTransformerConfig(sampler="ddpm", num_inference_steps=100, spacing="leading"),
-        replace(_PAPER_TRAIN, warmup_updates=1000, betas=(0.9, 0.95), weight_decay=0.1),
-    ),
-    "ibc": Settings(IbcConfig(), _PAPER_TRAIN, 2, 2, 1),
-    # Adam, that is AdamW without decay.
-    "lstm-gmm": Settings(
-        LstmGmmConfig(), replace(_PAPER_TRAIN, betas=(0.9, 0.999), weight_decay=0.0), 10, 10, 1
-    ),
-    "bet": Settings(
-        BetConfig(),
-        replace(_PAPER_TRAIN, betas=(0.9, 0.95), weight_decay=0.1, gradient_clip=1.0),
-        3,
-        3,
-        1,
-    ),
-    "bc-mlp": Settings(BcMlpConfig(), _PAPER_TRAIN, 2, 9, 8),  # nothing is published
+    method: _published(paper_row(method, "pusht", from_images=False), PUSHT_LENGTHS)
+    for method in METHODS
 }
 
 PRESETS: Mapping[str, Mapping[str, Settings]] = MappingProxyType(
@@ -221,9 +237,11 @@ HOME_CONTROL: Mapping[str, Control] = MappingProxyType(
         "diffusion-unet": "position",
         "diffusion-transformer": "position",
         "ibc": "velocity",
+        "ibc-informed": "velocity",
         "lstm-gmm": "velocity",
         "bet": "velocity",
         "bc-mlp": "position",
+        "nearest": "position",
     }
 )
 """The control mode that a study runs a method under, where it compares something else: the
@@ -260,6 +278,9 @@ def make_cell(
 ) -> Cell:
     """The cell of a method under a preset, for given demonstrations."""
     chosen, task = settings(preset, method), get_task(demos.metadata.task)
+    if preset == "paper":
+        from_images = set(task.obs_shapes(obs_type)) != {"state"}
+        chosen = _published(paper_row(method, task.name, from_images), demos.lengths.tolist())
     if chosen.wide is not None and task.action_dim[control] >= WIDE:
         chosen = chosen.wide
     return Cell(
@@ -282,9 +303,9 @@ def make_cell(
 
 
 _CHUNKS = (16, 64)
-# What a method needs to predict more actions than its preset has it predict: the search of IBC is
-# for two actions, the others lie between them.
-_LONGER: Mapping[str, Mapping[str, Any]] = MappingProxyType({"ibc": {"knots": 2}})
+# What a method needs to predict more actions than its preset has it predict: the search of
+# ibc-informed is for two actions, the others lie between them.
+_LONGER: Mapping[str, Mapping[str, Any]] = MappingProxyType({"ibc-informed": {"knots": 2}})
 
 
 def predicting(cell: Cell, actions: int) -> Cell:

@@ -19,23 +19,44 @@ PRESET_NAMES = ("smoke", "quick", "laptop", "paper")
 
 
 @dataclass(frozen=True)
-class SweepConfig:
-    """Which cells are compared."""
+class Request:
+    """What a sweep and a study are both asked for."""
 
     task: str = "pusht"
     """Name of the task."""
     preset: str = "quick"
-    """smoke, quick, laptop or paper."""
+    """smoke, quick, laptop or paper; in a study smoke also takes a smaller grid."""
     methods: tuple[str, ...] = ()
-    """Names of methods; none means all that the preset has."""
-    control: tuple[Control, ...] = CONTROLS
-    """Control modes."""
-    seeds: tuple[int, ...] = (42,)
-    """Training seeds."""
+    """Names of methods; none means all that the preset has, or that the study compares."""
     data: Source = "scripted"
     """Source of the demonstrations."""
     data_path: Path | None = None
     """File of human demonstrations."""
+    episodes: int | None = None
+    """Test episodes of each evaluation; None takes the preset's."""
+    workers: int | None = None
+    """Policies trained side by side, each on its share of the cores; None takes one a core, or one
+    in all where a GPU does the work."""
+    out: Path | None = None
+    """Folder of the report, or that studies get folders in; None takes one in the run store."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESET_NAMES:
+            raise UsageError(f"no preset {self.preset!r}; presets: {', '.join(PRESET_NAMES)}")
+        for name in ("episodes", "workers", "num_demonstrations"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}; allowed: 1 or more")
+
+
+@dataclass(frozen=True)
+class SweepConfig(Request):
+    """Which cells are compared."""
+
+    control: tuple[Control, ...] = CONTROLS
+    """Control modes."""
+    seeds: tuple[int, ...] = (42,)
+    """Training seeds."""
     num_demonstrations: int | None = None
     """Episodes to train on, drawn from all; None takes all."""
     obs_type: str | None = None
@@ -48,23 +69,8 @@ class SweepConfig:
     """Steps between the newest observation a policy sees and its first executed action."""
     inference_steps: int = 0
     """Denoising steps of a prediction (IBC: rounds of its search); 0 takes the preset's."""
-    episodes: int | None = None
-    """Test episodes; None takes the preset's."""
-    workers: int | None = None
-    """Policies trained side by side, each on its share of the cores; None takes one a core, or one
-    in all where a GPU does the work."""
     with_evidence: bool = False
     """Show the committed policies of this task, data and preset in the table too."""
-    out: Path | None = None
-    """Folder of the report; None takes one in the run store."""
-
-    def __post_init__(self) -> None:
-        check_preset(self.preset)
-        check_counts(
-            episodes=self.episodes,
-            workers=self.workers,
-            num_demonstrations=self.num_demonstrations,
-        )
 
     @property
     def label(self) -> str:
@@ -73,51 +79,10 @@ class SweepConfig:
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class StudyRequest(Request):
     """What a study is run on."""
 
-    task: str = "pusht"
-    """Name of the task."""
-    preset: str = "quick"
-    """smoke, quick, laptop or paper; smoke also takes a smaller grid."""
-    methods: tuple[str, ...] = ()
-    """Names of methods; none means all that the study compares."""
     seeds: tuple[int, ...] = ()
     """Training seeds; none means the study's own."""
-    data: Source = "scripted"
-    """Source of the demonstrations."""
-    data_path: Path | None = None
-    """File of human demonstrations."""
-    episodes: int | None = None
-    """Test episodes of each evaluation; None takes the preset's."""
-    workers: int | None = None
-    """Policies trained side by side; None takes one a core, or one in all on a GPU."""
     without_evidence: bool = False
     """Train and play also what results/evidence holds already."""
-    out: Path | None = None
-    """Folder that each study gets a folder in; None takes one in the run store."""
-
-    def __post_init__(self) -> None:
-        check_preset(self.preset)
-        check_counts(episodes=self.episodes, workers=self.workers)
-
-
-def check_preset(name: str) -> None:
-    """Refuse a preset that does not exist.
-
-    Raises:
-        UsageError: The message lists the presets there are.
-    """
-    if name not in PRESET_NAMES:
-        raise UsageError(f"no preset {name!r}; presets: {', '.join(PRESET_NAMES)}")
-
-
-def check_counts(**counts: int | None) -> None:
-    """Refuse numbers below 1.
-
-    Raises:
-        UsageError: Naming the number.
-    """
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{name} is {value}; allowed: 1 or more")

@@ -46,13 +46,17 @@ def described(config: SweepConfig) -> DataSet | None:
     """What the cells of a sweep are trained on; None where only reading it tells."""
     known = get_task(config.task).catalogue(config.data) if config.data_path is None else None
     if known is None or config.num_demonstrations is None:
-        return known
+        # The published trainings are so many passes over all steps.
+        needs_steps = config.preset == "paper" and known is not None and not known.num_steps
+        return None if needs_steps else known
     if config.data == "human" and config.num_demonstrations > known.num_episodes:
         raise ValueError(
             f"{config.num_demonstrations} human demonstrations of {config.task} asked for; "
             f"there are {known.num_episodes}"
         )
-    return replace(known, num_episodes=config.num_demonstrations)
+    if config.preset == "paper":
+        return None
+    return replace(known, num_episodes=config.num_demonstrations, num_steps=0)
 
 
 def load_demonstrations(config: SweepConfig) -> Demonstrations:

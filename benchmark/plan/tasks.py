@@ -104,6 +104,8 @@ class Task:
     reading tells."""
     recorded: Callable[[Source, Path | None], Demonstrations] | None = None
     """Demonstrations of a source, or in a file, with all that was recorded; None takes `load`."""
+    filtered: Callable[[Path, str], Demonstrations] | None = None
+    """What a file lists under a filter key; None where files have none."""
     public_path: Callable[[], Path] | None = None
     """Where the public human demonstrations are kept once imported."""
     demo_facts: Callable[[Demonstrations], list[tuple[str, str]]] | None = None
@@ -225,6 +227,10 @@ def _robosuite_shapes(state_dim: int, obs_type: str) -> dict[str, tuple[int, ...
     return {"state": (state_dim,)}
 
 
+def _filtered(name: TaskName, path: Path, key: str) -> Demonstrations:
+    return robosuite_sources.recorded_robosuite(name, "human", path, filter_key=key)
+
+
 def _robosuite(name: TaskName) -> Task:
     scene = SCENES[name]
     return Task(
@@ -247,6 +253,7 @@ def _robosuite(name: TaskName) -> Task:
         ),
         catalogue=partial(robosuite_sources.catalogue, name),
         recorded=partial(robosuite_sources.recorded_robosuite, name),
+        filtered=partial(_filtered, name),
         demo_facts=partial(robosuite_facts, name),
     )
 

@@ -54,6 +54,8 @@ def training_seconds(jobs: Sequence[Job], store: Path, workers: int) -> dict[str
     found = {}
     for job in untrained:
         kind = _kind(job.cell)
+        if not job.cell.train.updates:
+            continue
         if kind not in known:
             try:
                 known[kind] = _timed(job, workers)
@@ -78,7 +80,7 @@ def _known(store: Path) -> dict[tuple[object, ...], float]:
         except (ValueError, TypeError):
             continue  # of an older version, whose settings are no longer these
         seconds = pd.read_parquet(path, columns=["seconds"])["seconds"]
-        found[_kind(cell)] = float(seconds.iloc[-1]) / cell.train.updates
+        found[_kind(cell)] = float(seconds.iloc[-1]) / max(1, cell.train.updates)
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +15,27 @@ from numpy.typing import NDArray
 
 from benchmark.plan.config import MEASURES, Cell, EvalConfig
 from benchmark.plan.seeding import episode_seeds
-from benchmark.plan.tasks import get_task
-from benchmark.progress import progress_bar
-from benchmark.running.rollout import Frame, HoldStill, rollout
+from benchmark.plan.tasks import Task, get_task
+from benchmark.running.rollout import Frame, HoldStill, Trace, play
 from benchmark.running.store import describe, kept, to_parquet
+from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
+
+Floats = NDArray[np.float64]
 
 
 class Replay:
-    """Plays recorded set-points back; what follows a recording repeats its last one."""
+    """Plays given actions, (E, T, Da)."""
 
     obs_horizon = 1
 
-    def __init__(self, demos: Demonstrations) -> None:
-        self.pred_horizon = int(demos.lengths.max())
-        steps = demos.starts[:, None] + np.arange(self.pred_horizon)
-        self._actions = demos.actions[np.minimum(steps, demos.episode_ends[:, None] - 1)]
+    def __init__(self, actions: Floats) -> None:
+        self.pred_horizon = actions.shape[1]
+        self._actions = actions
 
-    def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002
-        """The whole recording of each episode, (B, Tp, Da)."""
-        actions: NDArray[np.float64] = self._actions[episodes]
+    def predict(self, window: Frame, episodes: NDArray[np.int64]) -> Floats:  # noqa: ARG002
+        """All actions of each episode, (B, Tp, Da)."""
+        actions: Floats = self._actions[episodes]
         return actions
 
 
@@ -77,21 +77,40 @@ def demonstrator(name: str, demos: Demonstrations) -> pd.DataFrame:
     up to 0.04 to the coverage that people reached.
     """
     task = get_task(name)
-    replay = Replay(demos)
-    steps, count = replay.pred_horizon, demos.num_episodes
-    with (
-        closing(task.make_vec(count, task.obs_types[0], "position")) as env,
-        progress_bar(steps, "demonstrations, replayed", "step") as bar,
-    ):
-        return rollout(
-            replay,
-            env,
-            range(count),
-            EvalConfig(steps, episodes=count),
-            bar.update,
-            options={"state": demos.states[demos.starts]},
-            max_lengths=demos.lengths,
-        )
+    actions = side_by_side(demos.actions, demos, "position")
+    return replay(task, demos, actions, task.obs_types[0], "position")
+
+
+def side_by_side(actions: Floats, demos: Demonstrations, control: Control) -> Floats:
+    """The actions of demonstrations (S, Da) as (E, T, Da), holding still after their end."""
+    steps = demos.starts[:, None] + np.arange(int(demos.lengths.max()))
+    padded: Floats = actions[np.minimum(steps, demos.episode_ends[:, None] - 1)]
+    if control == "velocity":
+        padded[steps >= demos.episode_ends[:, None]] = 0.0
+    return padded
+
+
+def replay(
+    task: Task,
+    demos: Demonstrations,
+    actions: Floats,
+    obs_type: str,
+    control: Control,
+    trace: Trace | None = None,
+) -> pd.DataFrame:
+    """Play actions (E, T, Da) from the first states of demonstrations, each as long as it was."""
+    return play(
+        Replay(actions),
+        task,
+        obs_type,
+        control,
+        range(demos.num_episodes),
+        EvalConfig(actions.shape[1], episodes=demos.num_episodes),
+        "demonstrations, replayed",
+        {"state": demos.states[demos.starts]},
+        demos.lengths,
+        trace,
+    )
 
 
 def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
@@ -99,11 +118,7 @@ def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
     task = get_task(name)
     still = HoldStill(task.action_dim["velocity"])
     seeds = episode_seeds(config.split, config.episodes)
-    with (
-        closing(task.make_vec(len(seeds), task.obs_types[0], "velocity")) as env,
-        progress_bar(task.max_steps, "holding still", "step") as bar,
-    ):
-        return rollout(still, env, seeds, config, bar.update)
+    return play(still, task, task.obs_types[0], "velocity", seeds, config, "holding still")
 
 
 def _kept(store: Path, name: str, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import gymnasium
@@ -27,6 +28,9 @@ from numpy.typing import NDArray
 from baselines.agent import Agent
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
+from benchmark.plan.tasks import Task
+from benchmark.progress import progress_bar
+from envs.control import Control
 
 Frame = dict[str, NDArray[Any]]
 """Observations of all episodes at one step, each (N, ...)."""
@@ -72,13 +76,18 @@ class AgentPolicy:
         self.obs_horizon = agent.spec.obs_horizon
         self.pred_horizon = agent.spec.pred_horizon
         self._agent = agent
-        self._device = next(agent.parameters()).device
+        self._device = next(agent.buffers()).device  # a normaliser is all that each has
+        self._predictions = 0
         # Streams live on the CPU, where a seed gives the same noise on every machine.
         self._streams = [torch.Generator().manual_seed(derive("rollout", s)) for s in seeds]
 
     @torch.inference_mode()
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `Policy.predict`."""
+        """See `Policy.predict`; a policy with a memory sees what came since its last reset."""
+        if every := self._agent.reset_every:
+            seen = 1 + self._predictions % every
+            window = {name: value[:, -seen:] for name, value in window.items()}
+        self._predictions += 1
         obs = {
             name: torch.as_tensor(
                 value, dtype=None if value.dtype == np.uint8 else torch.float32
@@ -101,6 +110,27 @@ class HoldStill:
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002
         """Zeros, (B, Tp, Da)."""
         return np.zeros((len(episodes), self.pred_horizon, self._action_dim))
+
+
+def play(
+    policy: Policy,
+    task: Task,
+    obs_type: str,
+    control: Control,
+    seeds: Sequence[int],
+    config: EvalConfig,
+    what: str,
+    options: dict[str, Any] | None = None,
+    max_lengths: NDArray[np.int64] | None = None,
+    trace: Trace | None = None,
+) -> pd.DataFrame:
+    """`rollout` in environments of a task, under a progress bar that says `what` is played."""
+    longest = task.max_steps if max_lengths is None else int(max_lengths.max())
+    with (
+        closing(task.make_vec(len(seeds), obs_type, control)) as env,
+        progress_bar(longest, what, "step") as bar,
+    ):
+        return rollout(policy, env, seeds, config, bar.update, options, max_lengths, trace)
 
 
 def rollout(

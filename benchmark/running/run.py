@@ -13,10 +13,9 @@ from baselines.agent import Agent
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import Task, get_task
-from benchmark.progress import progress_bar
 from benchmark.running.motion import STUCK_SECONDS, motion_measures
 from benchmark.running.once import once
-from benchmark.running.rollout import AgentPolicy, Trace, rollout
+from benchmark.running.rollout import AgentPolicy, Trace, play
 from benchmark.running.store import Run, describe, write_parquet
 from benchmark.running.train import Validate, train
 from envs.demos.demonstrations import Demonstrations
@@ -56,14 +55,14 @@ def evaluate_cell(
     """
     run = Run(cell, store)
 
-    def play(path: Path) -> None:
+    def write(path: Path) -> None:
         write_parquet(evaluate(run.agent().to(device), cell, config), path)
 
-    once(run.evaluation_path(config), play)
+    once(run.evaluation_path(config), write)
     return run.episodes(config)
 
 
-def evaluate(agent: Agent, cell: Cell, config: EvalConfig, leave: bool = False) -> pd.DataFrame:
+def evaluate(agent: Agent, cell: Cell, config: EvalConfig) -> pd.DataFrame:
     """Play the episodes of `config` with a policy, a row an episode."""
     if config.inference_steps:
         agent.set_inference_steps(config.inference_steps)
@@ -71,15 +70,9 @@ def evaluate(agent: Agent, cell: Cell, config: EvalConfig, leave: bool = False) 
         agent.set_sampler(config.sampler)
     task = get_task(cell.task)
     seeds = episode_seeds(config.split, config.episodes)
-    env = task.make_vec(len(seeds), cell.obs_type, cell.control)
     what = f"{cell.method} {cell.control}: {config.split} episodes"
-    trace = Trace()
-    try:
-        with progress_bar(task.max_steps, what, "step", leave=leave) as bar:
-            policy = AgentPolicy(agent, seeds)
-            episodes = rollout(policy, env, seeds, config, bar.update, trace=trace)
-    finally:
-        env.close()
+    policy, trace = AgentPolicy(agent, seeds), Trace()
+    episodes = play(policy, task, cell.obs_type, cell.control, seeds, config, what, trace=trace)
     motion = _motion(trace, episodes, cell, task)
     return describe(pd.concat([episodes, motion], axis=1), cell, config, agent.inference_steps)
 

@@ -25,7 +25,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from baselines.agent import Agent, load_agent, save_agent
+from baselines.agent import Agent
+from baselines.checkpoints import load_agent, save_agent
 from benchmark.evidence.cell_file import CellEvidence, read_cell
 from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig

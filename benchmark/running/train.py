@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from baselines.agent import Agent, Batch, Spec, agent_class
 from baselines.ema import EMA
+from baselines.flat import FlatAdamW
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.files import write_whole
@@ -73,14 +74,17 @@ class TrainingData:
             spec,
             cell.action_horizon,
             actions_hold=cell.control == "position",
+            pads_before=cell.train.pads_before,
         )
         return cls(windows, normalizer.to(device), spec)
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
-    """Learning rate of an update: linear warm-up, then a cosine to 0."""
+    """Learning rate of an update: linear warm-up, then a cosine to 0 or none of that."""
     if update < config.warmup_updates:
         return config.learning_rate * (update + 1) / config.warmup_updates
+    if config.schedule == "constant":
+        return config.learning_rate
     rest = max(1, config.updates - config.warmup_updates)
     progress = min(1.0, (update - config.warmup_updates) / rest)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
@@ -117,12 +121,19 @@ class Trainer:
         self.agent.fit(
             self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
         )
-        self.ema = EMA(self.agent, cell.train.ema_power, cell.train.ema_maximum)
-        self.optimizer = torch.optim.AdamW(
+        self.agent.remember(self.data.windows.all())
+        self.optimizer = FlatAdamW(
             self.agent.parameter_groups(cell.train.weight_decay),
-            lr=cell.train.learning_rate,
-            betas=cell.train.betas,
-            fused=True,
+            cell.train.learning_rate,
+            cell.train.betas,
+            cell.train.gradient_clip,
+        )
+        self.ema = EMA(
+            self.agent,
+            cell.train.ema_power,
+            cell.train.ema_maximum,
+            self.optimizer.flat,
+            self.optimizer.parameters,
         )
         self.update = 0
         self.seconds = 0.0
@@ -138,17 +149,12 @@ class Trainer:
         """One optimiser update."""
         config, seed = self.cell.train, self.cell.seed
         start = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, self.update)
         self._generator.manual_seed(derive(seed, "noise", self.update))
         torch.manual_seed(derive(seed, "dropout", self.update))  # dropout takes no generator
         loss = self._loss(self.batch(self.update))
         loss.backward()  # type: ignore[no-untyped-call]
-        if config.gradient_clip > 0:
-            torch.nn.utils.clip_grad_norm_(self.agent.parameters(), config.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update(self.agent)
+        self.optimizer.step(learning_rate(config, self.update))
+        self.ema.update()
         self._losses.append(loss.detach())
         self.update += 1
         self.seconds += time.perf_counter() - start
@@ -198,8 +204,7 @@ class Trainer:
         """Keep everything that continuing needs, in one file."""
         tensors: dict[str, Tensor] = {f"agent.{k}": v for k, v in self.agent.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        tensors |= {f"optimizer.{k}": v for k, v in self.optimizer.state_dict().items()}
         if self._losses:
             tensors["losses"] = torch.stack(self._losses)
         progress = {"update": self.update, "seconds": self.seconds, "history": self.history}
@@ -218,11 +223,7 @@ class Trainer:
 
         self.agent.load_state_dict(part("agent."))
         self.ema.load_state_dict(part("ema."))
-        moments: dict[int, dict[str, Any]] = {}
-        for key, value in part("optimizer.").items():
-            index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.optimizer.load_state_dict(part("optimizer."))
         self._losses = list(tensors["losses"].to(self.device)) if "losses" in tensors else []
         self.update, self.seconds = progress["update"], progress["seconds"]
         self.history = progress["history"]
@@ -244,8 +245,11 @@ def train(
 
     Raises:
         FloatingPointError: If the loss is no longer finite.
+        ValueError: If a method with weights is given no update.
     """
     trainer = Trainer(run.cell, demos, device)
+    if not run.cell.train.updates and any(True for _ in trainer.agent.parameters()):
+        raise ValueError(f"updates is 0, but {run.cell.method} has weights to learn: give it more")
     run.begin(machine(device))
     if run.state_path.is_file():
         trainer.restore(run)
@@ -267,6 +271,8 @@ def train(
             if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(run)
                 saved = time.monotonic()
+    if not config.updates:
+        trainer.log(True, validate)
     agent = trainer.ema.module.eval()
     run.finish(agent, pd.DataFrame(trainer.history))
     return agent

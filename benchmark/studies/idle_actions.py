@@ -121,6 +121,8 @@ class IdleActions(Study):
 
 def _on(config: StudyConfig, rate: float) -> Other:
     """What the demonstrations with pauses are, and what gives them."""
+    if config.preset == "paper":  # so many passes over all steps: only the pauses tell how many
+        return _paused(config, rate), partial(_paused, config, rate)
     known = config.described(SMOKE_DEMONSTRATIONS if config.is_smoke else None)
     # Scripted ones were made in this environment: without pauses it gives them back to the bit.
     if rate or config.data != "scripted":

@@ -98,6 +98,7 @@ class StudyConfig(StudyRequest):
         """What the demonstrations are; they are read only where nothing else tells."""
         config = SweepConfig(
             self.task,
+            self.preset,
             data=self.data,
             data_path=self.data_path,
             num_demonstrations=num_demonstrations,

@@ -31,7 +31,6 @@ LANGEVIN = {
     "iterations": 40,
     "negatives": 16,
     "candidates": 64,
-    "near_share": 0.0,
 }
 
 

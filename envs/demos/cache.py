@@ -7,6 +7,7 @@ from pathlib import Path
 
 from envs.demos import npz
 from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.files import refuse
 
 
 def cache_dir() -> Path:
@@ -47,11 +48,40 @@ def cached(
     for other in path.parent.glob(f"{metadata.task}-{metadata.source}-*.npz"):
         if not other.name.startswith(_prefix(metadata)):
             other.unlink(missing_ok=True)
+    return kept(path, metadata, make, num_episodes)
+
+
+def kept(
+    path: Path,
+    metadata: Metadata,
+    make: Callable[[], Demonstrations],
+    num_episodes: int | None = None,
+) -> Demonstrations:
+    """What a file of ours holds, or what `make` makes, which is then kept there.
+
+    A file that is damaged, or holds something else, is said, set aside beside its place and made
+    again. The folder is the user's alone.
+
+    Args:
+        path: The file.
+        metadata: What it has to hold.
+        make: Makes it.
+        num_episodes: How many episodes it has to hold; None for any.
+    """
     if path.exists():
         try:
-            return npz.read(path, metadata)
+            found = npz.read(path, metadata, own=True)
+            if found.metadata != metadata:
+                raise refuse(path, "", f"holds {found.metadata}", f"expected {metadata}")
+            if num_episodes not in (None, found.num_episodes):
+                held = f"holds {found.num_episodes} episodes"
+                raise refuse(path, "", held, f"expected {num_episodes}")
+            return found
         except ValueError as error:
-            warnings.warn(f"{error}; generating the demonstrations again", stacklevel=2)
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
+            warnings.warn(f"{error}; set aside as {aside.name} and made again", stacklevel=3)
     demonstrations = make()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     npz.write(demonstrations, path)
     return demonstrations

@@ -52,10 +52,18 @@ class DataSet:
     Attributes:
         metadata: Where they come from.
         num_episodes: Episodes in all.
+        num_steps: Steps in all; 0 where only reading or making them tells.
     """
 
     metadata: Metadata
     num_episodes: int
+    num_steps: int = 0
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps an episode, all as equal as they can be, (E,)."""
+        ends = np.linspace(0, self.num_steps, self.num_episodes + 1).astype(np.int64)
+        return np.diff(ends)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,21 +5,26 @@ states, actions and episode ends; recorded demonstrations with another content a
 """
 
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from envs.demos import npz, zarr
-from envs.demos.cache import cache_dir
+from envs.demos.cache import cache_dir, kept
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
-from envs.pusht.geometry import keypoints
+from envs.demos.files import check_range, refuse
+from envs.pusht.geometry import WORLD_SIZE, keypoints
 
 URL = "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip"
 SHA256 = "6ba0039f48c3436e567e9836ad1db58d3e26b9fc01ae989b43f85c81c489f90e"  # of digest()
-PUBLIC = DataSet(Metadata("pusht", "human", "pusht_cchi_v7", None), 206)
+PUBLIC = DataSet(Metadata("pusht", "human", "pusht_cchi_v7", None), 206, 25_650)
 
 KEYPOINT_TOLERANCE = 1e-3  # px; the public float32 keypoints differ from ours by 2e-5
+MARGIN = 64.0  # px; walls do not stop the agent, and a target may lie beyond them
+LARGEST_SCALED = 2.0  # what scaling to -1 and 1, or to 0 and 1, leaves of a position
+MAX_ANGLE = 10 * np.pi  # rad; the protocol draws angles of up to 4 * 2 pi and more
 
 
 def load(path: Path | None) -> Demonstrations:
@@ -34,9 +39,11 @@ def load(path: Path | None) -> Demonstrations:
     if path is not None:
         return read(path)
     imported = imported_path()
-    if not imported.exists():
-        npz.write(_download(), imported)
-    return read(imported)
+    if imported.exists():
+        with suppress(ValueError):  # known by its content, with our checksum or without
+            if (found := read(imported)).metadata == PUBLIC.metadata:
+                return found
+    return kept(imported, PUBLIC.metadata, _download)
 
 
 def imported_path() -> Path:
@@ -60,7 +67,7 @@ def read(path: Path) -> Demonstrations:
 
 
 def check(demonstrations: Demonstrations, path: Path) -> None:
-    """Hold demonstrations against Push-T: the arrays' widths, keypoints against states.
+    """Hold demonstrations against Push-T: widths, units, keypoints against states.
 
     Keypoints are compared where the block rests until the next row. In the public data those of a
     moving block are of the pose one physics step later than the state: up to 2 px away.
@@ -74,6 +81,7 @@ def check(demonstrations: Demonstrations, path: Path) -> None:
             f"{path}: states have {widths[0]} numbers and actions {widths[1]}; Push-T has 5 "
             "(agent x, y, block x, y, angle) and 2 (target x, y)"
         )
+    _check_units(demonstrations, path)
     recorded = demonstrations.observations.get("keypoint")
     if recorded is None:
         return
@@ -87,6 +95,26 @@ def check(demonstrations: Demonstrations, path: Path) -> None:
             f"{path}: the keypoints of row {resting[error.argmax()]} are {error.max():.3g} px from "
             f"those of its state, more than {KEYPOINT_TOLERANCE} px; this is another block"
         )
+
+
+def _check_units(demonstrations: Demonstrations, path: Path) -> None:
+    """Positions and targets in px, angles in rad, whatever episode they are in."""
+    for index, (start, end) in enumerate(
+        zip(demonstrations.starts, demonstrations.episode_ends, strict=True)
+    ):
+        states = demonstrations.states[start:end]
+        in_px = {
+            "state's positions": states[:, :4],
+            "action": demonstrations.actions[start:end],
+        }
+        for name, array in in_px.items():
+            place = f"episode {index}: {name}"
+            check_range(path, place, array, -MARGIN, WORLD_SIZE + MARGIN, "px of 0 to 512")
+            if np.abs(array).max() <= LARGEST_SCALED:
+                found = f"never leaves {array.min():.3g} to {array.max():.3g}"
+                raise refuse(path, place, found, "expected px of 0 to 512, not scaled numbers")
+        place = f"episode {index}: state's angle"
+        check_range(path, place, states[:, 4], -MAX_ANGLE, MAX_ANGLE, "rad, not degrees")
 
 
 def _download() -> Demonstrations:

@@ -18,7 +18,6 @@ recording that succeeded then succeeds when it is replayed now.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.demos.files import check_finite, check_range, refuse
+from envs.demos.robomimic_file import checksum, import_h5py, read_parts
 from envs.robosuite.actions import absolute
 from envs.robosuite.observations import observe
 from envs.robosuite.processes import shared_simulation
 from envs.robosuite.scenes import CONTROL_HZ, SCENES, Scene, TaskName
-from envs.robosuite.simulation import MAX_DELTA, Simulation, controller
+from envs.robosuite.simulation import Simulation, controller
 
 Floats = NDArray[np.float64]
 
 HOMEPAGE = "https://robomimic.github.io"
-_DEMO = re.compile(r"demo_(\d+)")
+LARGEST = 1.01
+"""Of an action's numbers, -1 to 1 when they were recorded."""
+UNIT_TOLERANCE = 0.01
+"""Of a quaternion's length, recorded as float32 or float64."""
 
 
-def read(path: Path, task: TaskName) -> Demonstrations:
-    """Read a robomimic file.
+def read(path: Path, task: TaskName, filter_key: str | None = None) -> Demonstrations:
+    """Read a robomimic file, or what robosuite's own collector wrote (demo.hdf5).
 
     Args:
         path: The file, such as low_dim_v141.hdf5.
         task: Which task it has to be of.
+        filter_key: Only the demonstrations that the file lists under `mask/` and this name.
 
     Returns:
         Position actions, with the recorded arrays `low_dim` (N, Do) and `delta` (N, 7).
@@ -51,53 +56,52 @@ def read(path: Path, task: TaskName) -> Demonstrations:
     Raises:
         ImportError: If h5py or robosuite is not installed.
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no robomimic file, or of another task, robot or controller.
+        ValueError: If it is no robomimic file, or of another task, robot or controller, damaged, or
+            without that filter key.
     """
-    h5py = _import_h5py(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no demonstrations at {path}; give the path of a robomimic file")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path} is not a readable HDF5 file ({error}); copy it again") from error
-    with file:
-        if "data" not in file or "env_args" not in file["data"].attrs:
-            raise ValueError(f"{path} is no robomimic file: it lacks data with env_args")
-        problem = mismatch(json.loads(file["data"].attrs["env_args"]), SCENES[task])
-        if problem:
-            raise ValueError(f"{path} does not fit {task}: {problem}")
-        demos = sorted(filter(_DEMO.fullmatch, file["data"]), key=_number)
-        if not demos:
-            raise ValueError(f"{path} holds no demonstrations: no group demo_0 in data")
-        missing = [
-            f"{name}/{part}"
-            for name in demos
-            for part in ("states", "actions")
-            if part not in file["data"][name]
-        ]
-        if missing:
-            raise ValueError(f"{path} lacks data/{missing[0]}; each demonstration needs it")
-        parts = [
-            (np.asarray(group["states"], np.float64), np.asarray(group["actions"], np.float64))
-            for group in (file["data"][name] for name in demos)
-        ]
-    states = np.concatenate([part[0] for part in parts])
-    deltas = np.concatenate([part[1] for part in parts])
+    parts = read_parts(path, task, filter_key)
     simulation = shared_simulation(task, "velocity")
-    for name, array, width in (
-        ("states", states, simulation.state_dim),
-        ("actions", deltas, 7),
-    ):
-        if array.ndim != 2 or array.shape[1] != width:
-            raise ValueError(f"{path}: {name} have shape {array.shape}; {task} has (N, {width})")
+    for name, (states, deltas) in parts.items():
+        check_episode(path, name, task, simulation, states, deltas)
+    states = np.concatenate([part[0] for part in parts.values()])
+    deltas = np.concatenate([part[1] for part in parts.values()])
     low_dim, actions = convert(simulation, states, deltas)
     return Demonstrations(
         states=states,
         actions=actions,
-        episode_ends=np.cumsum([len(part[0]) for part in parts], dtype=np.int64),
+        episode_ends=np.cumsum([len(part[0]) for part in parts.values()], dtype=np.int64),
         observations={"low_dim": low_dim, "delta": deltas},
         metadata=Metadata(task, "human", path.stem, None),
     )
+
+
+def check_episode(
+    path: Path, name: str, task: TaskName, simulation: Simulation, states: Floats, deltas: Floats
+) -> None:
+    """Hold one demonstration against the task: widths, lengths, units.
+
+    Raises:
+        ValueError: If states (T, Ds) or changes of pose (T, 7) cannot be of the task.
+    """
+    for array, what, width in ((states, "states", simulation.state_dim), (deltas, "actions", 7)):
+        if array.ndim != 2 or array.shape[1] != width:
+            raise refuse(
+                path, f"{name}/{what}", f"have shape {array.shape}", f"{task} has (T, {width})"
+            )
+        check_finite(path, f"{name}/{what}", array)
+    if len(states) != len(deltas) or not len(states):
+        found = f"has {len(states)} states and {len(deltas)} actions"
+        raise refuse(path, name, found, "expected one state before each action")
+    expected = "shares of the largest move, -1 to 1"
+    check_range(path, f"{name}/actions", deltas, -LARGEST, LARGEST, expected)
+    for columns in simulation.quaternions:
+        lengths = np.linalg.norm(states[:, columns], axis=1)
+        expected = "quaternions of length 1"
+        place = f"{name}/states, length of the numbers {columns.start} to {columns.stop - 1},"
+        check_range(path, place, lengths, 1 - UNIT_TOLERANCE, 1 + UNIT_TOLERANCE, expected)
+    for at, low, high in simulation.joint_ranges:
+        place, expected = f"{name}/states, joint angle {at}", f"{low:.3g} to {high:.3g} rad"
+        check_range(path, place, states[:, at], low, high, expected)
 
 
 def convert(simulation: Simulation, states: Floats, deltas: Floats) -> tuple[Floats, Floats]:
@@ -112,29 +116,6 @@ def convert(simulation: Simulation, states: Floats, deltas: Floats) -> tuple[Flo
     return np.array(seen), absolute(deltas, np.array(positions), np.array(rotations))
 
 
-def mismatch(env_args: dict[str, Any], scene: Scene) -> str:
-    """What keeps recordings made under `env_args` from being a scene's; empty if nothing does."""
-    if env_args.get("env_name") != scene.robosuite_name:
-        return f"it is of {env_args.get('env_name')!r}, not of {scene.robosuite_name!r}"
-    kwargs = env_args.get("env_kwargs", {})
-    robots = kwargs.get("robots")
-    if robots not in ("Panda", ["Panda"]):
-        return f"its robot is {robots!r}, not a Panda"
-    if kwargs.get("control_freq", CONTROL_HZ) != CONTROL_HZ:
-        return f"it was recorded at {kwargs['control_freq']} Hz, not {CONTROL_HZ}"
-    configs = kwargs.get("controller_configs", {})
-    # robosuite 1.5 has one entry a part of the body, 1.4 has the arm's alone.
-    arm = configs.get("body_parts", {}).get("right", configs)
-    if arm.get("type") != "OSC_POSE":
-        return f"its controller is {arm.get('type')!r}, not 'OSC_POSE'"
-    if arm.get("control_delta") is False or arm.get("input_type", "delta") != "delta":
-        return "its actions are absolute poses; take the file whose actions are changes of pose"
-    for name, expected in (("output_max", MAX_DELTA), ("output_min", -MAX_DELTA)):
-        if not np.allclose(arm.get(name, expected), expected):
-            return f"its controller has {name} {arm[name]}, not {expected.tolist()}"
-    return ""
-
-
 def write(demonstrations: Demonstrations, task: TaskName, path: Path) -> None:
     """Write demonstrations as robomimic's loader reads them.
 
@@ -145,7 +126,7 @@ def write(demonstrations: Demonstrations, task: TaskName, path: Path) -> None:
         task: Of which.
         path: The file; it is written whole or not at all.
     """
-    h5py = _import_h5py(path)
+    h5py = import_h5py(path)
     scene = SCENES[task]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -188,8 +169,9 @@ def _write_episode(group: Any, episode: Demonstrations, scene: Scene) -> None:
     following = np.concatenate([low_dim[1:], low_dim[-1:]])
     ended = np.arange(1, episode.num_steps + 1) == episode.num_steps
     group.attrs["num_samples"] = episode.num_steps
-    group["actions"] = episode.observations["delta"]
-    group["states"] = episode.states
+    deltas = episode.observations["delta"]
+    group["actions"], group["states"] = deltas, episode.states
+    group.attrs["sha256"] = checksum(episode.states, deltas)
     group["rewards"] = ended.astype(np.float64)
     group["dones"] = ended.astype(np.int64)
     object_dim = sum(scene.object_parts.values())
@@ -198,17 +180,3 @@ def _write_episode(group: Any, episode: Demonstrations, scene: Scene) -> None:
         for part, where in scene.slices.items():
             if part not in scene.object_parts:
                 group[f"{name}/{part}"] = seen[:, where]
-
-
-def _number(name: str) -> int:
-    return int(name.removeprefix("demo_"))
-
-
-def _import_h5py(path: Path) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            f"{path} needs h5py; install it by pip install -c constraints.txt 'dpbench[robosuite]'"
-        ) from error
-    return h5py

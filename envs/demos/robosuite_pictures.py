@@ -1,6 +1,5 @@
 """What the cameras of Lift, Can and Square see in recorded states: drawn once and cached."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -9,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from envs.demos import npz
-from envs.demos.cache import cache_dir
+from envs.demos.cache import cache_dir, kept
 from envs.demos.demonstrations import Demonstrations
 from envs.robosuite.cameras import CAMERAS, shared_cameras
 from envs.robosuite.processes import Processes, shared_simulation
@@ -29,15 +27,12 @@ def pictures(demonstrations: Demonstrations, task: TaskName) -> Pictures:
         RuntimeError: If there is nothing to draw with.
     """
     name = f"{task}-pictures-v{VERSION}-{demonstrations.digest()[:12]}.npz"
-    path = cache_dir() / name
-    if path.exists():
-        try:
-            return npz.read(path, demonstrations.metadata).observations
-        except ValueError as error:
-            warnings.warn(f"{error}; drawing the pictures again", stacklevel=2)
-    drawn = draw(demonstrations.states, task)
-    npz.write(replace(demonstrations, observations=drawn), path)
-    return drawn
+    return kept(
+        cache_dir() / name,
+        demonstrations.metadata,
+        lambda: replace(demonstrations, observations=draw(demonstrations.states, task)),
+        demonstrations.num_episodes,
+    ).observations
 
 
 def draw(states: NDArray[np.float64], task: TaskName, processes: int | None = None) -> Pictures:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from envs.demos import npz, robomimic, robosuite_scripted
 from envs.demos.cache import cached
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
+from envs.demos.files import refuse
 from envs.demos.robosuite_pictures import pictures
 from envs.demos.sources import Source
+from envs.robosuite.actions import ACTION_DIM
 from envs.robosuite.observations import ObsType, robot_part
-from envs.robosuite.scenes import TaskName
+from envs.robosuite.processes import shared_simulation
+from envs.robosuite.scenes import SCENES, TaskName
 
 
 def load_robosuite(
@@ -23,6 +26,7 @@ def load_robosuite(
     path: Path | None = None,
     num_episodes: int | None = None,
     seed: int = 0,
+    filter_key: str | None = None,
 ) -> Demonstrations:
     """Demonstrations of a robosuite task with the observations of `obs_type`.
 
@@ -35,13 +39,14 @@ def load_robosuite(
         path: The robomimic file, or an NPZ that one was imported to.
         num_episodes: So many episodes, drawn by `seed`; None takes all.
         seed: Seed of that draw.
+        filter_key: Only what a robomimic file lists under `mask/` and this name.
 
     Raises:
         ValueError: If a file is damaged or of something else, more episodes are asked for than
             there are, or a path is missing or given where none is wanted.
     """
     recorded = recorded_robosuite(
-        task, source, path, max(num_episodes or 0, robosuite_scripted.NUM_EPISODES)
+        task, source, path, max(num_episodes or 0, robosuite_scripted.NUM_EPISODES), filter_key
     )
     if num_episodes is not None:
         recorded = recorded.choose(num_episodes, seed)
@@ -61,12 +66,17 @@ def recorded_robosuite(
     source: Source,
     path: Path | None = None,
     num_scripted: int = robosuite_scripted.NUM_EPISODES,
+    filter_key: str | None = None,
 ) -> Demonstrations:
     """Demonstrations as recorded, with the arrays `low_dim`, `delta` and, if scripted, `seed`.
 
     Raises:
         ValueError: See `load_robosuite`.
     """
+    if filter_key is not None and (path is None or path.suffix == ".npz"):
+        raise ValueError(
+            f"filter key {filter_key!r} given, but only robomimic's HDF5 files have such: drop it"
+        )
     if source == "scripted":
         if path is not None:
             raise ValueError(
@@ -83,9 +93,37 @@ def recorded_robosuite(
         )
     if path.suffix == ".npz":
         recorded = npz.read(path, Metadata(task, "human", path.stem, None))
+        check(recorded, path, task)
     else:
-        recorded = robomimic.read(path, task)
+        recorded = robomimic.read(path, task, filter_key)
     return recorded.with_fingerprint()
+
+
+def check(recorded: Demonstrations, path: Path, task: TaskName) -> None:
+    """Hold demonstrations that were imported before against the task.
+
+    Raises:
+        ValueError: If an array is missing, or of another shape or unit than the task's.
+    """
+    simulation = shared_simulation(task, "velocity")
+    widths = {"low_dim": SCENES[task].state_dim, "delta": ACTION_DIM["velocity"]}
+    for name, width in widths.items():
+        array = recorded.observations.get(name)
+        if array is None or array.shape[1:] != (width,):
+            found = "is missing" if array is None else f"has shape {array.shape}"
+            raise refuse(path, f"array {name!r}", found, f"{task} has (steps, {width})")
+    if recorded.actions.shape[1] != ACTION_DIM["position"]:
+        found = f"has shape {recorded.actions.shape}"
+        raise refuse(path, "array 'action'", found, f"{task} has (steps, {ACTION_DIM['position']})")
+    for index, (start, end) in enumerate(zip(recorded.starts, recorded.episode_ends, strict=True)):
+        robomimic.check_episode(
+            path,
+            f"episode {index}",
+            task,
+            simulation,
+            recorded.states[start:end],
+            recorded.observations["delta"][start:end],
+        )
 
 
 def _observe(

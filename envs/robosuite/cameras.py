@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.control import Control
+from envs.robosuite import simulation as simulation_module
 from envs.robosuite.processes import shared_simulation
 from envs.robosuite.scenes import TaskName
 from envs.robosuite.simulation import Simulation
@@ -41,8 +42,9 @@ class Cameras:
         try:
             self._renderer: Any = mujoco.Renderer(self._model, size, size)
         except Exception as error:  # each of MuJoCo's ways of drawing has errors of its own
+            said = simulation_module.missing_graphics or error
             raise RuntimeError(
-                f"MuJoCo cannot draw here ({error}); install EGL or OSMesa and set MUJOCO_GL=egl "
+                f"MuJoCo cannot draw here ({said}); install EGL or OSMesa and set MUJOCO_GL=egl "
                 "or MUJOCO_GL=osmesa"
             ) from error
         self._options = mujoco.MjvOption()

@@ -8,6 +8,7 @@ Importing this module imports no robosuite; making a `Simulation` does.
 """
 
 import ctypes.util
+import importlib
 import logging
 import os
 import sys
@@ -25,7 +26,12 @@ Floats = NDArray[np.float64]
 
 MAX_DELTA = np.array([0.05] * 3 + [0.5] * 3)
 """What an action of 1 under velocity control asks for: m and rad, robosuite's defaults."""
+JOINT_MARGIN = 0.5
+"""How far a joint may be beyond its soft limit in a recording, rad."""
 MODEL_SEED = 0  # robosuite draws the cube's size when it builds the model; here it is always this
+
+missing_graphics = ""
+"""Why mujoco was imported without its graphics; empty if it was not."""
 
 
 class Snapshot(NamedTuple):
@@ -90,6 +96,25 @@ class Simulation:
     def state_dim(self) -> int:
         """Length of `state`."""
         return int(1 + self.model.nq + self.model.nv)
+
+    @property
+    def quaternions(self) -> list[slice]:
+        """Where in `state` the quaternions of free bodies stand."""
+        free = self._mujoco.mjtJoint.mjJNT_FREE
+        starts = [1 + int(a) + 3 for a in self.model.jnt_qposadr[self.model.jnt_type == free]]
+        return [slice(start, start + 4) for start in starts]
+
+    @property
+    def joint_ranges(self) -> list[tuple[int, float, float]]:
+        """Of each limited hinge: where in `state` its angle stands, and its limits widened, rad."""
+        hinge = self._mujoco.mjtJoint.mjJNT_HINGE
+        chosen = (self.model.jnt_type == hinge) & (self.model.jnt_limited == 1)
+        return [
+            (1 + int(at), float(low) - JOINT_MARGIN, float(high) + JOINT_MARGIN)
+            for at, (low, high) in zip(
+                self.model.jnt_qposadr[chosen], self.model.jnt_range[chosen], strict=True
+            )
+        ]
 
     def initial_state(self, seed: int) -> Floats:
         """The state in which robosuite starts the episode of a seed."""
@@ -193,7 +218,9 @@ def _import() -> tuple[Any, Any]:
     logger = logging.getLogger("robosuite_logs")
     if _is_error not in logger.filters:
         logger.addFilter(_is_error)
+    wanted = os.environ.get("MUJOCO_GL")
     try:
+        _import_mujoco()
         import mujoco
         import robosuite
     except ImportError as error:
@@ -201,7 +228,36 @@ def _import() -> tuple[Any, Any]:
             f"Lift, Can and Square need robosuite ({error}); install it by "
             "pip install -c constraints.txt 'dpbench[robosuite]'"
         ) from error
+    finally:
+        if wanted is not None:
+            os.environ["MUJOCO_GL"] = wanted  # for processes that this one starts
     return robosuite, mujoco
+
+
+def _import_mujoco() -> None:
+    """Import mujoco, without its graphics where those that MUJOCO_GL names cannot be loaded.
+
+    States need no graphics; who asks for a picture is then told what is missing (`cameras.py`).
+    """
+    try:
+        importlib.import_module("mujoco")
+    except ModuleNotFoundError as error:
+        if error.name == "mujoco":
+            raise
+        _import_without_graphics(error)
+    except Exception as error:  # PyOpenGL throws an AttributeError at a library that is missing
+        _import_without_graphics(error)
+
+
+def _import_without_graphics(error: Exception) -> None:
+    global missing_graphics
+    missing_graphics = f"MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}"
+    os.environ["MUJOCO_GL"] = "disable"
+    # Half imported: its Python files are imported again, its compiled ones stay.
+    for name in list(sys.modules):
+        if name == "mujoco" or name.startswith(("mujoco.rendering", "mujoco.renderer", "OpenGL")):
+            del sys.modules[name]
+    importlib.import_module("mujoco")
 
 
 def _is_error(record: logging.LogRecord) -> bool:

@@ -17,7 +17,9 @@ from baselines.diffusion.agent import (
     DiffusionUnetConfig,
 )
 from baselines.ibc import IbcConfig
+from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
+from baselines.nearest import NearestConfig
 from baselines.normalizer import Normalizer
 
 TrainToy = Callable[..., Agent]
@@ -69,6 +71,20 @@ TOYS = {
             layers=2,
             obs_layers=1,
             dropout=0.0,
+            negatives=256,
+            candidates=256,
+            noise=0.3,
+            noise_decay=0.5,
+        ),
+        learning_rate=1e-2,
+        updates=300,
+    ),
+    "ibc-informed": Toy(
+        IbcInformedConfig(
+            width=64,
+            layers=2,
+            obs_layers=1,
+            dropout=0.0,
             negatives=64,
             near_share=0.5,
             candidates=256,
@@ -89,6 +105,7 @@ TOYS = {
         learning_rate=3e-3,
         updates=300,
     ),
+    "nearest": Toy(NearestConfig(), learning_rate=0.0, updates=0),
     "bc-mlp": Toy(BcMlpConfig(width=64, blocks=2, dropout=0.0), learning_rate=3e-3, updates=300),
 }
 
@@ -96,6 +113,13 @@ TOYS = {
 @pytest.fixture(params=sorted(TOYS))
 def method(request: pytest.FixtureRequest) -> str:
     """The name of each method in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=sorted(name for name, toy in TOYS.items() if toy.updates))
+def learner(request: pytest.FixtureRequest) -> str:
+    """The name of each method that has a loss in turn."""
     name: str = request.param
     return name
 
@@ -127,7 +151,10 @@ def make_tiny() -> MakeTiny:
         torch.manual_seed(0)
         spec = Spec({"state": (3,)}, 2, obs_horizon, pred_horizon)
         agent = agent_class(method)(config or TOYS[method].config, spec, normalizer)
-        agent.fit(300 * torch.rand((50, pred_horizon, 2), generator=generator), generator)
+        actions = 300 * torch.rand((50, pred_horizon, 2), generator=generator)
+        agent.fit(actions, generator)
+        states = 100 + 50 * torch.rand((50, obs_horizon, 3), generator=generator)
+        agent.remember([Batch({"state": states}, actions)])
         return agent.eval()
 
     return make
@@ -153,6 +180,9 @@ def train_toy() -> TrainToy:
         agent = agent_class(method)(toy.config, spec, normalizer)
         generator = torch.Generator().manual_seed(1)
         agent.fit(actions, generator)
+        agent.remember([Batch({"state": obs}, actions)])
+        if toy.updates == 0:
+            return agent.eval()
         rate = toy.learning_rate
         optimizer = torch.optim.AdamW(agent.parameter_groups(0.0), lr=rate, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=toy.updates)

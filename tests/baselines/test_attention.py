@@ -79,6 +79,14 @@ def test_dropout_is_on_in_training_alone() -> None:
         torch.testing.assert_close(network(*arguments), network(*arguments), rtol=0, atol=0)
 
 
+def test_attention_in_training_differs_by_its_dropout_alone() -> None:
+    torch.manual_seed(0)
+    attention = Attention(WIDTH, HEADS, dropout=1e-9)  # too small ever to drop anything
+    x, memory, mask = normal(3, 6, WIDTH), normal(3, 5, WIDTH), causal_mask(6, 1, 5)
+    trained = attention(x, memory, mask)
+    torch.testing.assert_close(attention.eval()(x, memory, mask), trained, rtol=0, atol=1e-6)
+
+
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="width is 15; it must be a multiple of heads = 4"):
         Attention(15, 4, dropout=0.0)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.agent import Agent, config_from_json, load_agent, save_agent
+from baselines.agent import Agent, config_from_json
+from baselines.checkpoints import checksum, load_agent, save_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 
 MakeTiny = Callable[..., Agent]
@@ -24,8 +25,10 @@ def actions_of(agent: torch.nn.Module) -> torch.Tensor:
 
 
 def edit(folder: Path, **changes: object) -> None:
+    """Change what agent.json says, and its checksum with it."""
     path = folder / "agent.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    changed = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps(changed | {"sha256": checksum(changed)}))
 
 
 def test_a_loaded_agent_acts_as_the_saved_one(
@@ -58,7 +61,7 @@ WITHOUT_PICKLE = """
 import json, pickle, sys
 from pathlib import Path
 import torch
-from baselines.agent import load_agent
+from baselines.checkpoints import load_agent
 
 def refused(*arguments, **options):
     raise AssertionError("a checkpoint was unpickled")
@@ -139,3 +142,64 @@ def test_a_config_comes_back_from_json_with_tuples_in_place_of_lists() -> None:
     config = DiffusionUnetConfig(channels=(8, 16), sampler="ddpm")
     values = json.loads(json.dumps(config.__dict__))
     assert config_from_json(DiffusionUnetConfig, values) == config
+
+
+@pytest.mark.parametrize("name", ["agent.json", "model.safetensors"])
+def test_one_flipped_bit_anywhere_in_a_checkpoint_is_refused_by_name(
+    tiny_agent: DiffusionUnet, tmp_path: Path, name: str
+) -> None:
+    save_agent(tiny_agent, tmp_path)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    for at in range(0, len(whole), max(1, len(whole) // 40)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 16
+        path.write_bytes(damaged)
+        if name == "agent.json" and json_equal(whole, bytes(damaged)):
+            continue
+        with pytest.raises(ValueError, match=f"^\\S*{name}"):
+            load_agent(tmp_path)
+
+
+def json_equal(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"channels": [1000000, 1000000]}, {"channels": [16] * 100000}, {"channels": [10**12]}],
+)
+def test_settings_of_a_gigantic_network_are_refused_before_it_is_built(
+    tiny_agent: DiffusionUnet, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    save_agent(tiny_agent, tmp_path)
+    config = json.loads((tmp_path / "agent.json").read_text())["config"]
+    edit(tmp_path, config=config | changes)
+    with pytest.raises(ValueError, match=r"agent\.json: "):
+        load_agent(tmp_path)
+
+
+def test_settings_of_another_network_are_refused_by_tensor_and_shape(
+    tiny_agent: DiffusionUnet, tmp_path: Path
+) -> None:
+    save_agent(tiny_agent, tmp_path)
+    spec = json.loads((tmp_path / "agent.json").read_text())["spec"]
+    edit(tmp_path, spec=spec | {"action_dim": 1})
+    with pytest.raises(ValueError, match=r"tensor '.*' is .* in model\.safetensors; the settings"):
+        load_agent(tmp_path)
+
+
+def test_a_checkpoint_of_before_checksums_is_read_with_a_warning(
+    tiny_agent: DiffusionUnet, tmp_path: Path
+) -> None:
+    save_agent(tiny_agent, tmp_path)
+    path = tmp_path / "agent.json"
+    described = json.loads(path.read_text())
+    del described["sha256"], described["weights_sha256"]
+    path.write_text(json.dumps(described))
+    with pytest.warns(UserWarning, match="before checkpoints had checksums"):
+        loaded = load_agent(tmp_path)
+    torch.testing.assert_close(actions_of(loaded), actions_of(tiny_agent), rtol=0, atol=0)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.agent import Agent
-from baselines.diffusion.agent import DiffusionTransformerConfig
+from baselines.agent import Agent, Spec
+from baselines.diffusion.agent import DiffusionTransformer, DiffusionTransformerConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.nets.attention import Attention, Block, InitialWeights
+from baselines.normalizer import Normalizer
 
 MakeTiny = Callable[..., Agent]
 
@@ -200,3 +201,18 @@ def test_settings_and_horizons_of_the_agent_reach_its_network(make_tiny: MakeTin
     assert len(network.blocks) == 2
     heads = {m.heads for m in network.modules() if isinstance(m, Attention)}
     assert heads == {2}
+
+
+def test_an_image_encoder_decays_by_its_own_rate() -> None:
+    data = {"action": torch.rand(5, 2)}
+    config = DiffusionTransformerConfig(layers=1, heads=1, width=8, encoder_weight_decay=0.3)
+    spec = Spec({"pixels": (40, 40, 3)}, 2, 2, 4)
+    agent = DiffusionTransformer(config, spec, Normalizer.fit(data, {"action": "min-max"}))
+    decay = {
+        id(parameter): group["weight_decay"]
+        for group in agent.parameter_groups(0.1)
+        for parameter in group["params"]
+    }
+    assert {decay[id(parameter)] for parameter in agent.encoder.parameters()} == {0.3}
+    assert {decay[id(parameter)] for parameter in agent.network.parameters()} == {0.0, 0.1}
+    assert len(decay) == len(list(agent.parameters()))

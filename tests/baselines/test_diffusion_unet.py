@@ -10,9 +10,8 @@ from baselines.diffusion.unet import (
     ConditionalUnet1d,
     ConvBlock,
     ResidualBlock,
-    TemporalConv,
-    TemporalUpsample,
 )
+from baselines.nets.temporal import TemporalConv, TemporalUpsample
 
 DA, COND = 2, 6
 
@@ -70,6 +69,18 @@ def test_upsampling_equals_a_transposed_convolution_of_kernel_4_and_stride_2() -
     torch.testing.assert_close(found, expected.transpose(1, 2), rtol=1e-5, atol=1e-6)
 
 
+def test_upsampling_is_initialised_as_a_transposed_convolution() -> None:
+    ours, theirs = TemporalUpsample(96), nn.ConvTranspose1d(96, 96, 4, stride=2, padding=1)
+    bound = (4 * 96) ** -0.5  # of both weights and bias, uniform
+    assert theirs.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert theirs.bias is not None
+    assert theirs.bias.abs().max().item() <= bound
+    for weight in (ours.even.weight, ours.odd.weight):
+        assert weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+        assert weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.02)
+    assert 0.9 * bound < ours.even.bias.abs().max().item() <= bound
+
+
 def test_a_block_normalises_groups_of_channels_over_time() -> None:
     block = ConvBlock(3, 8, 3, groups=4, activation="mish")
     nn.init.normal_(block.norm.weight)
@@ -86,7 +97,7 @@ def test_conditioning_scales_and_shifts_each_channel_between_the_convolutions() 
     scale, shift = block.film(cond)[:, :8], block.film(cond)[:, 8:]
     hidden = scale[:, None] * block.first(x) + shift[:, None]
     expected = block.second(hidden) + block.shortcut(x)
-    torch.testing.assert_close(block(x, cond), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(block(x, block.film(cond)), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [(8,), (8, 16), (8, 8, 12), (4, 8, 8, 8)])
@@ -96,6 +107,16 @@ def test_any_depth_takes_any_horizon(channels: tuple[int, ...], horizon: int) ->
     out = network(normal(3, horizon, DA), torch.tensor([0, 5, 99]), normal(3, COND))
     assert out.shape == (3, horizon, DA)
     assert out.isfinite().all()
+
+
+def test_every_block_is_conditioned_by_its_own_layer() -> None:
+    network, cond = small_unet((8, 8, 12)), normal(3, COND + 8)
+    run = [*network.down, network.middle, *network.up]  # in the order of the forward pass
+    blocks = [block for level in run for block in (level.first, level.second)]
+    films = list(network._films(cond))
+    assert len(films) == len(blocks) == 12
+    for film, block in zip(films, blocks, strict=True):
+        torch.testing.assert_close(film, block.film(cond), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [(8,), (8, 16), (8, 8, 12)])

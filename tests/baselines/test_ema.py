@@ -30,7 +30,7 @@ def moving(module: nn.Linear, values: list[float]) -> EMA[nn.Linear]:
     ema = EMA(module)
     for value in values:
         nn.init.constant_(module.weight, value)
-        ema.update(module)
+        ema.update()
     return ema
 
 
@@ -56,7 +56,7 @@ def test_buffers_are_copied_and_not_averaged() -> None:
     ema = EMA(module)
     for value in (1.0, 3.0):
         nn.init.constant_(module.running_mean, value)  # type: ignore[arg-type]
-        ema.update(module)
+        ema.update()
     torch.testing.assert_close(ema.module.running_mean, torch.full((2,), 3.0))
 
 
@@ -69,5 +69,15 @@ def test_a_restored_average_continues_with_the_same_decay() -> None:
     second.load_state_dict(first.state_dict())
     for value in values[2:]:
         nn.init.constant_(module.weight, value)
-        second.update(module)
+        second.update()
     torch.testing.assert_close(second.module.weight, unbroken.module.weight, rtol=0, atol=0)
+
+
+def test_a_largest_decay_of_nought_keeps_the_weights_themselves() -> None:
+    module = nn.Linear(3, 2)
+    ema = EMA(module, maximum=0.0)
+    for _ in range(3):
+        with torch.no_grad():
+            module.weight.normal_()
+        ema.update()
+        assert torch.equal(ema.module.weight, module.weight)

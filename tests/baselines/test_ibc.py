@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.agent import Agent, Batch, Obs, load_agent, save_agent
+from baselines.agent import Agent, Batch, Obs
 from baselines.ibc import Energy, Ibc, IbcConfig
 
 MakeTiny = Callable[..., Agent]
@@ -85,38 +83,6 @@ def test_energies_are_those_of_one_linear_layer_on_both_side_by_side(obs_layers:
     assert sum(isinstance(layer, nn.ReLU) for layer in energy.obs_in) == obs_layers
 
 
-# ---- chunks and knots ----
-
-
-@pytest.mark.parametrize(("knots", "length"), [(1, 4), (2, 8), (3, 8), (4, 9), (5, 6), (8, 8)])
-def test_actions_between_knots_lie_on_straight_lines(
-    make_tiny: MakeTiny, knots: int, length: int
-) -> None:
-    agent = make_tiny("ibc", replace(TINY, knots=knots), pred_horizon=length + 1)
-    assert agent.size == knots * 2
-    values = uniform(knots, 1)
-    places = np.linspace(0, length - 1, knots).round()
-    expected = np.interp(np.arange(length), places, values[:, 0].numpy())
-    found = (agent.between @ values)[:, 0]
-    torch.testing.assert_close(found, torch.as_tensor(expected).float(), rtol=0, atol=1e-6)
-
-
-def test_the_loss_judges_a_demonstration_by_its_knots(
-    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent, batch, judged = make_ibc(knots=2), batch_of(3), []
-
-    def judge(obs: Tensor, actions: Tensor) -> Tensor:
-        judged.append(actions)
-        return actions.sum(-1)
-
-    judged_by(agent, judge, monkeypatch)
-    agent.loss(batch, stream(0))
-    normalized = agent.normalizer.normalize("action", batch.actions)
-    expected = normalized[:, [1, 3]].flatten(1)  # the current action and the last
-    torch.testing.assert_close(judged[0][:, 0], expected, rtol=0, atol=0)
-
-
 # ---- loss ----
 
 
@@ -134,74 +100,7 @@ def test_the_loss_is_the_surprise_of_the_demonstration_among_uniform_negatives(
     assert agent.loss(batch, stream(5)).item() == pytest.approx(-np.log(share).mean(), rel=1e-5)
 
 
-def test_known_negatives_were_demonstrated_and_the_others_lie_near_or_anywhere(
-    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = make_ibc(near_share=0.25, near_noise=(1e-3, 1e-3), known_share=0.5)
-    windows = torch.rand((30, 4, 2), generator=stream(1)) * 300
-    agent.fit(windows, stream(0))
-    demonstrated = agent.normalizer.normalize("action", windows)[:, 1:].flatten(1)
-    batch, judged = batch_of(3), []
-
-    def judge(obs: Tensor, actions: Tensor) -> Tensor:
-        judged.append(actions)
-        return actions.sum(-1)
-
-    judged_by(agent, judge, monkeypatch)
-    agent.loss(batch, stream(0))
-    own, negatives = judged[0][:, :1], judged[0][:, 1:]
-    to_known = torch.cdist(negatives.flatten(0, 1), demonstrated).amin(1).reshape(3, 16)
-    assert (to_known[:, 8:] < 2e-3).all()  # cdist rounds
-    assert (to_known[:, :8] > 0.05).all()
-    assert len({tuple(row) for row in negatives[:, 8:].flatten(0, 1).tolist()}) > 10
-    near = (negatives - own).norm(dim=-1) < 0.01
-    assert near[:, :4].all()
-    assert not near[:, 4:].any()
-
-
-def test_a_loaded_policy_searches_among_the_chunks_that_it_knew(
-    make_ibc: Callable[..., Ibc], tmp_path: Path
-) -> None:
-    agent = make_ibc(known_share=1.0)
-    save_agent(agent, tmp_path)
-    loaded = load_agent(tmp_path)
-    assert isinstance(loaded, Ibc)
-    assert torch.equal(loaded.known, agent.known)
-    assert agent.known.std() > 0.3
-    found, again = (each.act(states(3), stream(0)) for each in (agent, loaded))
-    assert torch.equal(found, again)
-
-
-def test_too_large_shares_of_negatives_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"known_share is 1\.5; allowed: 0 to 1"):
-        IbcConfig(known_share=1.5)
-    with pytest.raises(ValueError, match=r"near_share 0\.6 and known_share 0\.5 are more than all"):
-        IbcConfig(near_share=0.6, known_share=0.5)
-
-
 # ---- derivative-free search ----
-
-
-def test_in_twelve_dimensions_a_search_finds_what_it_starts_near_and_not_from_anywhere(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As for a robot, whose poses fill little of the box; the minimum is none of the known ones."""
-    errors = {}
-    for share in (0.0, 0.5):
-        agent = make_tiny("ibc", replace(TINY, known_share=share, noise=0.1), pred_horizon=7)
-        assert isinstance(agent, Ibc)
-        line = torch.linspace(0, 300, 101)[:, None, None].expand(-1, 7, 2)
-        agent.fit(line, stream(0))
-        minimum = agent.normalizer.normalize("action", torch.full((1, 6, 2), 151.0)).flatten(1)
-        judge = partial(_squared_distance, minimum=minimum)
-        judged_by(agent, judge, monkeypatch)
-        found = chunks_of(agent, agent.act(states(5), stream(0)))
-        errors[share] = (found[:, 0] - minimum).square().mean().sqrt().item()
-    assert errors[0.5] < 0.05 < 0.15 < errors[0.0], errors
-
-
-def _squared_distance(_: Tensor, actions: Tensor, minimum: Tensor) -> Tensor:
-    return 1e3 * (actions - minimum).square().sum(-1)
 
 
 def test_the_derivative_free_search_finds_the_minimum_to_within_its_last_noise(
@@ -239,39 +138,6 @@ def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(
     assert max(each.abs().max().item() for each in rounds) <= 1
 
 
-def test_a_round_shakes_a_share_of_the_numbers_and_keeps_the_others(
-    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = make_ibc(iterations=2, noise=0.01, candidates=2000, shaken_share=0.25)
-    rounds: list[Tensor] = []
-
-    def judge(obs: Tensor, actions: Tensor) -> Tensor:
-        rounds.append(actions[0])
-        return torch.zeros(actions.shape[:2])
-
-    judged_by(agent, judge, monkeypatch)
-    agent.act(states(1), stream(0))
-    before, after = rounds
-    nearest = torch.cdist(after.double(), before.double()).argmin(1)
-    moved = (after - before[nearest]).abs() > 0
-    torch.testing.assert_close(moved.float().mean(0), torch.full((6,), 0.25), rtol=0, atol=0.04)
-
-
-def test_while_the_noise_is_large_a_search_that_shakes_some_numbers_comes_nearer(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors = {}
-    for share in (0.25, 1.0):
-        config = replace(TINY, iterations=15, noise_decay=0.9, shaken_share=share)
-        agent = make_tiny("ibc", config, pred_horizon=7)
-        assert isinstance(agent, Ibc)
-        minimum = 0.5 * uniform(1, 12)
-        judged_by(agent, partial(_squared_distance, minimum=minimum), monkeypatch)
-        found = chunks_of(agent, agent.act(states(5), stream(0)))
-        errors[share] = (found[:, 0] - minimum).square().mean().sqrt().item()
-    assert errors[0.25] < 0.7 * errors[1.0], errors
-
-
 def test_resampling_follows_the_energy(
     make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +152,24 @@ def test_resampling_follows_the_energy(
     judged_by(agent, judge, monkeypatch)
     agent.act(states(1), stream(0))
     assert shares == pytest.approx([0.5, 0.8], abs=0.03)
+
+
+def test_the_lowest_candidate_is_taken_or_one_is_drawn_by_its_energy(
+    make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two kinds of actions, left three times as likely as right: exp(-E) is 3 to 1."""
+
+    def judge(obs: Tensor, actions: Tensor) -> Tensor:
+        return torch.where(actions[..., 0] < 0, -torch.tensor(3.0).log(), 0.0)
+
+    shares = {}
+    for choice in ("lowest", "drawn"):
+        agent = make_ibc(pred_horizon=2, choice=choice, iterations=1, candidates=64)
+        judged_by(agent, judge, monkeypatch)
+        found = chunks_of(agent, agent.act(states(2000), stream(2)))
+        shares[choice] = (found[..., 0] < 0).float().mean().item()
+    assert shares["lowest"] == 1
+    assert shares["drawn"] == pytest.approx(0.75, abs=0.04)
 
 
 # ---- Langevin ----
@@ -331,11 +215,10 @@ def test_no_step_of_langevin_dynamics_is_longer_than_its_limit(
     torch.testing.assert_close(found, torch.full_like(found, 0.9 - 0.105), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("near_share", [0.0, 0.5])
 def test_training_with_langevin_negatives_reaches_every_parameter(
-    make_ibc: Callable[..., Ibc], near_share: float
+    make_ibc: Callable[..., Ibc],
 ) -> None:
-    agent = make_ibc(LANGEVIN, dropout=0.1, near_share=near_share).train()
+    agent = make_ibc(LANGEVIN, dropout=0.1).train()
     agent.loss(batch_of(16), stream(0)).backward()
     for name, parameter in agent.named_parameters():
         assert parameter.grad is not None, name
@@ -387,12 +270,7 @@ def test_langevin_negatives_are_harder_than_uniform_ones(
         ({"candidates": 0}, "candidates is 0; allowed: 1 or more"),
         ({"iterations": 0}, "iterations is 0; allowed: 1 or more"),
         ({"train_iterations": -1}, "train_iterations is -1; allowed: 1 or more"),
-        ({"knots": -1}, "knots is -1; allowed: 0 or more"),
-        ({"shaken_share": 0.0}, "shaken_share is 0.0; allowed: more than 0, and 1 at most"),
-        ({"shaken_share": 1.1}, "shaken_share is 1.1; allowed: more than 0"),
-        ({"near_share": 1.5}, "near_share is 1.5; allowed: 0 to 1"),
-        ({"near_noise": (0.0, 0.5)}, r"near_noise is \(0.0, 0.5\); allowed: 0 < least <= largest"),
-        ({"near_noise": (0.5, 0.1)}, r"near_noise is \(0.5, 0.1\); allowed"),
+        ({"obs_layers": -1}, "obs_layers is -1; allowed: 0 or more"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.agent import Batch, Spec, load_agent, save_agent
+from baselines.agent import Batch, Spec
+from baselines.checkpoints import load_agent, save_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.nets.image_encoder import (
     ImageEncoder,

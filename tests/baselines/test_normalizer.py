@@ -81,6 +81,21 @@ def test_quantile_scaling_does_not_let_one_outlier_squeeze_the_bulk() -> None:
     assert fitted(values, "min-max").normalize("action", bulk).std() < 1e-3
 
 
+@pytest.mark.parametrize(
+    "moves", [{300: 60.0}, {3: 60.0, 5: 60.0, 9: -40.0}, {1: 60.0, 2: 60.0, 3: 60.0, 4: 60.0}]
+)
+@pytest.mark.parametrize("rest", [0.0, 256.0])
+def test_quantile_scaling_keeps_the_rare_moves_of_a_number_that_rests(
+    moves: dict[int, float], rest: float
+) -> None:
+    values = torch.full((400, 1), rest)
+    for row, move in moves.items():
+        values[row] += move
+    normalizer = fitted(values, "quantile")
+    back = normalizer.denormalize("action", normalizer.normalize("action", values))
+    torch.testing.assert_close(back, values, rtol=0, atol=1.0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dimension_that_never_varies_becomes_zero_and_is_not_blown_up(kind: Scaling) -> None:
     values = torch.stack([torch.linspace(0, 10, 20), torch.full((20,), 7.0)], dim=-1)

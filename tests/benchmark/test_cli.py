@@ -106,7 +106,7 @@ def test_a_users_mistake_ends_with_code_2_and_says_what_is_allowed(
         (["bench", "--task", "can", "--set", "train.update=3"], "no setting 'train.update'"),
         (["bench", "--task", "can", "--methods", "ibc", "dp"], "no method 'dp'"),
         (["bench", "--task", "can", "--latency", "-1"], "latency is -1"),
-        (["run", "can", "ibc", "--set", "agent.shaken_share=2"], "shaken_share is 2.0"),
+        (["run", "can", "ibc-informed", "--set", "agent.shaken_share=2"], "shaken_share is 2.0"),
         (["search", "can", "ibc", "", "train.update=3"], "no setting 'train.update'"),
         (["search", "can", "ibc", "", "eval.horizon=3"], "eval.horizon=3: write eval.NAME"),
     ],

@@ -71,10 +71,35 @@ def test_a_corrupt_file_is_made_anew_with_a_warning(folder):
     path = cache.cache_path(FIRST, 1)
     path.write_bytes(b"half a file")
     make = Maker(FIRST)
-    with pytest.warns(UserWarning, match="not a readable NPZ file.*generating .* again"):
+    with pytest.warns(UserWarning, match="not a readable NPZ file.*set aside as .* and made"):
         cache.cached(FIRST, 1, make)
     assert make.count == 1
     assert npz.read(path, SECOND).metadata == FIRST
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == b"half a file"
+
+
+@pytest.mark.parametrize("keep_checksum", [True, False])
+def test_a_changed_number_is_noticed_and_the_file_made_anew(folder, keep_checksum):
+    cache.cached(FIRST, 1, Maker(FIRST))
+    path = cache.cache_path(FIRST, 1)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["action"][2, 1] += 1e-9
+    if not keep_checksum:
+        del arrays["metadata"]
+    np.savez_compressed(path, **arrays)
+    make = Maker(FIRST)
+    expected = "checksum is" if keep_checksum else "has no checksum"
+    with pytest.warns(UserWarning, match=f"{expected}.*set aside"):
+        found = cache.cached(FIRST, 1, make)
+    assert make.count == 1
+    np.testing.assert_array_equal(found.actions, make().actions - 1.0)
+
+
+def test_a_whole_file_of_other_demonstrations_is_not_taken_for_ours(folder):
+    npz.write(Maker(SECOND)(), cache.cache_path(FIRST, 1))
+    with pytest.warns(UserWarning, match="holds Metadata.*v2.*set aside"):
+        assert cache.cached(FIRST, 1, Maker(FIRST)).metadata == FIRST
 
 
 def test_an_interruption_while_demonstrations_are_made_leaves_nothing(folder):

@@ -104,14 +104,14 @@ def test_a_damaged_npz_file_is_named(tmp_path, recorded):
     content = bytearray(path.read_bytes())
     content[100:160] = bytes(60)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged\.npz is not a readable NPZ file"):
+    with pytest.raises(ValueError, match=r"damaged\.npz: array .* is not a readable NPZ file"):
         npz.read(path, OTHER)
 
 
 def test_an_npz_file_is_never_unpickled(tmp_path):
     path = tmp_path / "pickled.npz"
     np.savez(path, action=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="not a readable NPZ file"):
+    with pytest.raises(ValueError, match="array 'action' is of type object; it has"):
         npz.read(path, OTHER)
 
 
@@ -172,6 +172,91 @@ def test_what_holds_no_zarr_store_is_named(tmp_path):
 
 
 def test_without_the_zarr_package_the_error_names_the_extra(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "action"
+    folder.mkdir(parents=True)
+    (folder / ".zarray").write_text("{}")
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(ImportError, match=r"pip install 'dpbench\[human\]'"):
         zarr_file.read(tmp_path, OTHER)
+
+
+@pytest.mark.parametrize("extra", [np.array("hello"), np.array(3.0), np.array([None, {}])])
+def test_what_is_no_table_of_numbers_is_left_alone_where_nothing_needs_it(
+    tmp_path, recorded, extra
+):
+    path = tmp_path / "extra.npz"
+    np.savez(path, action=recorded.actions, state=recorded.states, episode_ends=[3, 7], note=extra)
+    assert npz.read(path, OTHER).observations == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.array(1.0), "array 'state' is a single number; it needs a row a step"),
+        (np.array(["a"] * 7), "array 'state' is of type <U1; it has to hold numbers"),
+    ],
+)
+def test_a_needed_array_that_is_no_table_of_numbers_is_refused_by_name(
+    tmp_path, recorded, wrong, message
+):
+    path = tmp_path / "wrong.npz"
+    np.savez(path, action=recorded.actions, state=wrong, episode_ends=[3, 7])
+    with pytest.raises(ValueError, match=message):
+        npz.read(path, OTHER)
+
+
+def test_a_header_that_claims_a_trillion_numbers_is_refused_before_they_are_allocated(
+    tmp_path, recorded
+):
+    path = tmp_path / "huge.npz"
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 2)}
+    with zipfile.ZipFile(path, "w") as archive, archive.open("action.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(ValueError, match=r"array 'action' claims 16,000,000,000,000 bytes; a file"):
+        npz.read(path, OTHER)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in range(5):
+            archive.writestr(f"{name}.npy", bytes(2**26))
+    with pytest.raises(ValueError, match=r"bomb\.npz: its members claims 335,544,320 bytes"):
+        npz.read(path, OTHER)
+
+
+@pytest.mark.parametrize("name", ["../action.npy", "/action.npy"])
+def test_a_member_with_a_path_out_of_the_archive_is_refused(tmp_path, name):
+    path = tmp_path / "escape.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"")
+    with pytest.raises(ValueError, match="leads out of the archive"):
+        npz.read(path, OTHER)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_store_with_a_missing_chunk_is_refused_by_array_and_number(
+    tmp_path, recorded, zarr_format
+):
+    zarr = pytest.importorskip("zarr")
+    folder = write_store(recorded, tmp_path / "half.zarr", zarr_format)
+    group = zarr.open_group(str(folder), mode="a")
+    del group["data/action"]
+    group.create_array("data/action", data=recorded.actions, chunks=(2, 2))
+    (folder / ("data/action/1.0" if zarr_format == 2 else "data/action/c/1/0")).unlink()
+    with pytest.raises(ValueError, match=r"array 'data/action' has 3 of 4 chunks; .* zeros"):
+        zarr_file.read(folder, OTHER)
+
+
+def test_a_damaged_member_of_a_zipped_store_is_one_line_with_the_file(tmp_path, recorded):
+    folder = write_store(recorded, tmp_path / "replay.zarr", 2)
+    archive = tmp_path / "replay.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in folder.rglob("*"):
+            packed.write(file, file.relative_to(tmp_path))
+        at = packed.getinfo("replay.zarr/data/state/0.0").header_offset + 80
+    content = bytearray(archive.read_bytes())
+    content[at] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\S*replay\.zip is not a readable ZIP .*Bad CRC-32"):
+        zarr_file.read(archive, OTHER)

@@ -150,6 +150,27 @@ def test_demonstrations_of_another_task_are_refused(resting, tmp_path, changed, 
         pusht_human.read(path)
 
 
+@pytest.mark.parametrize(
+    ("states", "actions", "message"),
+    [
+        ([1, 1, 1, 1, 180 / np.pi], 1, "episode 0: state's angle goes from 28.65 to 171.9; exp"),
+        ([1 / 256, 1 / 256, 1 / 256, 1 / 256, 1], 1, "episode 0: state's positions never leaves"),
+        ([1] * 5, 1 / 512, "episode 0: action never leaves 0.195 to 0.195; expected px"),
+        ([10, 1, 1, 1, 1], 1, "episode 0: state's positions goes from 100 to 1000; expected px"),
+    ],
+)
+def test_states_and_actions_in_other_units_are_refused_by_episode_and_array(
+    resting, tmp_path, states, actions, message
+):
+    path = tmp_path / "units.npz"
+    scaled = resting.states * states
+    if states[4] > 1:
+        scaled[1, 4] = np.degrees(3.0)
+    np.savez(path, state=scaled, action=resting.actions * actions, episode_ends=[2, 6])
+    with pytest.raises(ValueError, match=message):
+        pusht_human.read(path)
+
+
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """A folder that a web server on this machine serves as the project site."""

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from envs.demos import npz, robomimic, robosuite_sources
+from envs.demos import npz, robomimic, robomimic_file, robosuite_sources
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.robosuite.observations import observe
 from envs.robosuite.processes import shared_simulation
@@ -144,8 +144,8 @@ def old_args(**changes) -> dict:
 
 
 def test_the_arguments_of_the_public_files_and_our_own_fit():
-    assert robomimic.mismatch(old_args(), SCENES["lift"]) == ""
-    assert robomimic.mismatch(robomimic.env_args(SCENES["can"]), SCENES["can"]) == ""
+    assert robomimic_file.mismatch(old_args(), SCENES["lift"]) == ""
+    assert robomimic_file.mismatch(robomimic.env_args(SCENES["can"]), SCENES["can"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_arguments_of_the_public_files_and_our_own_fit():
     ],
 )
 def test_recordings_of_something_else_are_refused(changes, problem):
-    assert robomimic.mismatch(old_args(**changes), SCENES["lift"]).startswith(problem)
+    assert robomimic_file.mismatch(old_args(**changes), SCENES["lift"]).startswith(problem)
 
 
 def test_files_that_are_no_recordings_are_refused(file, tmp_path):
@@ -182,9 +182,154 @@ def test_files_that_are_no_recordings_are_refused(file, tmp_path):
         del opened["data/demo_1"]
         del opened["data/demo_0/states"]
         opened["data/demo_0/states"] = np.zeros((4, 45))
-    with pytest.raises(ValueError, match=r"states have shape \(4, 45\); lift has \(N, 32\)"):
+        del opened["data/demo_0"].attrs["sha256"]
+    with pytest.raises(ValueError, match=r"demo_0/states have shape \(4, 45\); lift has \(T, 32\)"):
         robomimic.read(file, "lift")
     with h5py.File(tmp_path / "empty.hdf5", "w"):
         pass
-    with pytest.raises(ValueError, match="it lacks data with env_args"):
+    with pytest.raises(ValueError, match="it lacks data"):
         robomimic.read(tmp_path / "empty.hdf5", "lift")
+
+
+def test_a_demonstration_with_more_states_than_actions_is_refused_with_both_numbers(
+    recorded, tmp_path
+):
+    import h5py
+
+    path = tmp_path / "lift.hdf5"
+    robomimic.write(recorded, "lift", path)
+    with h5py.File(path, "a") as opened:
+        group = opened["data/demo_1"]
+        states = group["states"][:]
+        del group["states"], group.attrs["sha256"]
+        group["states"] = np.concatenate([states, states[-1:]])
+    with pytest.raises(ValueError, match=r"lift\.hdf5: demo_1 has 4 states and 3 actions"):
+        robomimic.read(path, "lift")
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "message"),
+    [
+        (slice(10, 17), 0.5, "length of the numbers .* goes from 0.5"),
+        (slice(1, 8), 180 / np.pi, "demo_1/states, joint angle .* rad"),
+        (slice(1, 2), np.nan, "demo_1/states has a value in row 0 that is not finite"),
+    ],
+)
+def test_states_in_other_units_are_refused_by_demonstration_and_array(
+    recorded, tmp_path, column, factor, message
+):
+    import h5py
+
+    path = tmp_path / "lift.hdf5"
+    robomimic.write(recorded, "lift", path)
+    with h5py.File(path, "a") as opened:
+        group = opened["data/demo_1"]
+        states = group["states"][:]
+        states[:, column] *= factor
+        group["states"][:] = states
+        del group.attrs["sha256"]
+    with pytest.raises(ValueError, match=message):
+        robomimic.read(path, "lift")
+
+
+def test_a_changed_number_in_a_file_of_ours_is_noticed(file):
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        opened["data/demo_0/actions"][2, 1] += 1e-12
+    with pytest.raises(ValueError, match="demo_0 was changed: its checksum is"):
+        robomimic.read(file, "lift")
+
+
+def test_a_missing_chunk_is_refused_and_not_read_as_zeros(file):
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        group = opened["data/demo_0"]
+        del group["actions"], group.attrs["sha256"]
+        array = group.create_dataset("actions", (4, 7), "f8", chunks=(2, 7))
+        array[:2] = 0.5
+    with pytest.raises(ValueError, match="demo_0/actions has 1 of 2 chunks; HDF5 would read zeros"):
+        robomimic.read(file, "lift")
+
+
+def test_an_array_that_claims_more_than_its_file_can_hold_is_refused_unread(file):
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        group = opened["data/demo_0"]
+        del group["actions"]
+        group.create_dataset("actions", (10**12, 7), "f8", chunks=(1, 7))
+    with pytest.raises(ValueError, match="demo_0/actions claims 56,000,000,000,000 bytes"):
+        robomimic.read(file, "lift")
+
+
+@pytest.fixture
+def masked(file):
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        opened["mask/train"], opened["mask/valid"] = np.array([b"demo_1"]), np.array([b"demo_0"])
+        opened["mask/stale"], opened["mask/none"] = np.array([b"demo_7"]), np.array([], "S1")
+    return file
+
+
+def test_a_filter_key_chooses_its_demonstrations(recorded, masked):
+    found = robomimic.read(masked, "lift", "train")
+    np.testing.assert_array_equal(found.states, recorded.states[4:])
+    loaded = robosuite_sources.load_robosuite("lift", "human", path=masked, filter_key="valid")
+    assert loaded.lengths.tolist() == [4]
+
+
+def test_filter_keys_are_said_to_be_there_when_none_is_asked_for(masked):
+    with pytest.warns(UserWarning, match=r"keys \(none, stale, train, valid\); all 2 demonstr"):
+        assert robomimic.read(masked, "lift").num_episodes == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("test", "no filter key 'test'; its keys: none, stale, train, valid"),
+        ("stale", "mask/stale lists 'demo_7'; which is not in data"),
+        ("none", "mask/none is empty"),
+    ],
+)
+def test_a_filter_key_that_leads_nowhere_is_refused(masked, key, message):
+    with pytest.raises(ValueError, match=message):
+        robomimic.read(masked, "lift", key)
+
+
+def test_a_filter_key_of_what_has_none_is_refused(tmp_path):
+    for source, path in (("scripted", None), ("human", tmp_path / "kept.npz")):
+        with pytest.raises(ValueError, match="only robomimic's HDF5 files have such"):
+            robosuite_sources.load_robosuite("lift", source, path=path, filter_key="train")
+
+
+@pytest.mark.parametrize("kind", ["raw", "list", "null"])
+def test_what_robosuites_collector_writes_is_read_whatever_form_its_controller_has(
+    recorded, file, kind
+):
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        data = opened["data"]
+        args = json.loads(data.attrs["env_args"])["env_kwargs"]
+        arm = args["controller_configs"]
+        info = {"env_name": "Lift", "robots": ["Panda"]}
+        if kind != "raw":
+            info["controller_configs"] = [arm] if kind == "list" else None
+        del data.attrs["env_args"]
+        data.attrs["env"], data.attrs["env_info"] = "Lift", json.dumps(info)
+        for demo in data.values():
+            for name in ("obs", "next_obs", "rewards", "dones"):
+                del demo[name]
+    found = robomimic.read(file, "lift")
+    np.testing.assert_allclose(found.actions, recorded.actions, atol=2e-7)
+
+
+@pytest.mark.parametrize("configs", [[{"type": "OSC_POSE"}] * 2, "OSC_POSE", 3, {"body_parts": {}}])
+def test_a_controller_of_another_form_is_refused_in_words(configs):
+    assert "controller" in robomimic_file.mismatch(
+        old_args() | {"env_kwargs": {"robots": "Panda", "controller_configs": configs}},
+        SCENES["lift"],
+    )

@@ -1,5 +1,6 @@
 """Lift, Can and Square: observations, control modes, seeds, states and errors."""
 
+import ctypes.util
 import json
 import logging
 import os
@@ -256,3 +257,24 @@ def test_pictures_are_drawn_when_they_are_asked_for():
     assert frame.shape == (480, 480, 3)
     assert frame.std() > 10
     env.close()
+
+
+@pytest.mark.parametrize("renderer", ["osmesa", "nonsense"])
+def test_without_the_renderer_that_was_named_states_work_and_pictures_say_what_is_missing(renderer):
+    code = (
+        "import gymnasium, envs; gymnasium.register_envs(envs)\n"
+        "print(gymnasium.make('dpbench/Lift-v1').reset(seed=0)[0].shape)\n"
+        "try: gymnasium.make('dpbench/Lift-v1', obs_type='pixels').reset(seed=0)\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MUJOCO_GL": renderer},
+    )
+    assert done.stdout.startswith("(19,)"), done.stderr
+    if renderer == "osmesa" and ctypes.util.find_library("OSMesa"):
+        return
+    assert f"MuJoCo cannot draw here (MUJOCO_GL={renderer}: " in done.stdout

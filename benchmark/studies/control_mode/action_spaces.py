@@ -6,8 +6,6 @@ error growth    where the agent is after one action was wrong and the rest as re
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,10 +13,9 @@ from scipy.signal import find_peaks
 from scipy.spatial import cKDTree
 from scipy.stats import gaussian_kde
 
-from benchmark.plan.config import EvalConfig
 from benchmark.plan.tasks import Motion, Task
-from benchmark.progress import progress_bar
-from benchmark.running.rollout import Frame, Trace, rollout
+from benchmark.running.references import replay, side_by_side
+from benchmark.running.rollout import Trace
 from envs.control import CONTROLS, Control
 from envs.demos.demonstrations import Demonstrations
 
@@ -81,21 +78,6 @@ def _peaks(values: Floats) -> int:
     return len(find_peaks(heights, prominence=PROMINENCE * heights.max())[0])
 
 
-class Recorded:
-    """Plays given actions (E, T, Da)."""
-
-    obs_horizon = 1
-
-    def __init__(self, actions: Floats) -> None:
-        self.pred_horizon = actions.shape[1]
-        self._actions = actions
-
-    def predict(self, window: Frame, episodes: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        """The whole recording of each episode, (B, Tp, Da)."""
-        actions: Floats = self._actions[episodes]
-        return actions
-
-
 def error_growth(
     task: Task, motion: Motion, demos: Demonstrations, obs_type: str, seed: int = 0
 ) -> pd.DataFrame:
@@ -120,7 +102,7 @@ def error_growth(
     )
     rows = []
     for control in CONTROLS:
-        right = _padded(task.actions_of(demos, control), demos, control)
+        right = side_by_side(task.actions_of(demos, control), demos, control)
         wrong = right.copy()
         wrong[np.arange(len(wrong)), at, : error.shape[1]] += (
             motion.action_per_unit[control] * error
@@ -135,16 +117,6 @@ def error_growth(
     return pd.DataFrame(rows, columns=["control", "episode", "step", "error"])
 
 
-def _padded(actions: Floats, demos: Demonstrations, control: Control) -> Floats:
-    """Episodes side by side, (E, T, Da), holding still after their end."""
-    longest = int(demos.lengths.max())
-    steps = demos.starts[:, None] + np.arange(longest)
-    padded: Floats = actions[np.minimum(steps, demos.episode_ends[:, None] - 1)]
-    if control == "velocity":
-        padded[steps >= demos.episode_ends[:, None]] = 0.0
-    return padded
-
-
 def _replay(
     task: Task,
     motion: Motion,
@@ -155,20 +127,6 @@ def _replay(
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Where the agent is before the first step and after each, (T + 1, E, D), and lengths (E,)."""
     trace = Trace()
-    steps = actions.shape[1]
-    with (
-        closing(task.make_vec(demos.num_episodes, obs_type, control)) as env,
-        progress_bar(steps, f"demonstrations, {control} control", "step") as bar,
-    ):
-        episodes = rollout(
-            Recorded(actions),
-            env,
-            range(demos.num_episodes),
-            EvalConfig(steps, episodes=demos.num_episodes),
-            bar.update,
-            options={"state": demos.states[demos.starts]},
-            max_lengths=demos.lengths,
-            trace=trace,
-        )
+    episodes = replay(task, demos, actions, obs_type, control, trace)
     states = np.stack([frame["state"] for frame in trace.frames])
     return motion.position(states, obs_type), episodes["length"].to_numpy()

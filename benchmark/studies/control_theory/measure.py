@@ -19,7 +19,7 @@ from baselines.diffusion.agent import DiffusionAgent, DiffusionTransformer
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.seeding import FIRST_SEED, derive, episode_seeds
 from benchmark.plan.tasks import LINEAR_SYSTEMS, LinearSystemTask
-from benchmark.running.rollout import AgentPolicy, Frame, Policy, Trace, rollout
+from benchmark.running.rollout import AgentPolicy, Frame, Policy, Trace, play
 from benchmark.running.store import Run
 from benchmark.studies.control_theory.optimal_denoiser import OptimalDenoiser, learnt_noise
 from envs.demos import linear_system_lqr
@@ -195,11 +195,9 @@ class Regulator:
 
 def _mean_cost(policy: Policy, probe: Probe) -> Floats:
     """Of each test episode, (E,)."""
-    env, trace = probe.task.make_vec(len(probe.seeds), "state", "position"), Trace()
-    try:
-        rollout(policy, env, probe.seeds, EvalConfig(action_horizon=1), trace=trace)
-    finally:
-        env.close()
+    trace, config = Trace(), EvalConfig(action_horizon=1)
+    what = "closed loops"
+    play(policy, probe.task, "state", "position", probe.seeds, config, what, trace=trace)
     states = np.stack([frame["state"] for frame in trace.frames[:-1]])  # (T, E, Ds)
     costs: Floats = probe.system.cost(states, np.stack(trace.actions)).mean(0)
     return costs

@@ -18,9 +18,8 @@ from baselines.diffusion.agent import DiffusionAgent
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
-from benchmark.progress import progress_bar
 from benchmark.running.machine import best_device
-from benchmark.running.rollout import AgentPolicy, Trace, rollout
+from benchmark.running.rollout import AgentPolicy, Trace, play
 from benchmark.running.store import Run
 from benchmark.studies.multimodality.paths import STEPS, Paths, block_centres
 from envs.pusht.observations import observe
@@ -69,22 +68,19 @@ def roll_out(agent: Agent, cell: Cell, state: Floats, count: int) -> Paths:
         raise ValueError(f"task {task.name} does not say how its agent moves (Task.motion)")
     # Of noise alone, since the state is given; neither test nor validation seeds.
     seeds = [derive("multimodality", index) for index in range(count)]
-    env, trace = task.make_vec(count, cell.obs_type, cell.control), Trace()
-    what = f"{cell.method} {cell.control}: rollouts from one state"
-    try:
-        with progress_bar(STEPS, what, "step") as bar:
-            episodes = rollout(
-                AgentPolicy(agent, seeds),
-                env,
-                seeds,
-                EvalConfig(cell.action_horizon),
-                bar.update,
-                options={"state": np.tile(state, (count, 1))},
-                max_lengths=np.full(count, STEPS),
-                trace=trace,
-            )
-    finally:
-        env.close()
+    trace = Trace()
+    episodes = play(
+        AgentPolicy(agent, seeds),
+        task,
+        cell.obs_type,
+        cell.control,
+        seeds,
+        EvalConfig(cell.action_horizon),
+        f"{cell.method} {cell.control}: rollouts from one state",
+        {"state": np.tile(state, (count, 1))},
+        np.full(count, STEPS),
+        trace,
+    )
     observed = np.stack([frame["state"] for frame in trace.frames], axis=1)  # (N, T + 1, Do)
     return Paths(
         motion.position(observed, cell.obs_type),

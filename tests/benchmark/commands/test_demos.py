@@ -123,3 +123,12 @@ def test_a_task_of_another_package_is_listed_and_inspected_by_what_it_loads(rest
     assert "2 to 4, median 3" in printed
     with pytest.raises(ValueError, match="there is no figure of reach"):
         demos_cli.inspect(task, "scripted", None, Path("a.png"))
+
+
+def test_a_filter_key_for_files_that_have_none_is_refused_by_name(tmp_path):
+    for call in (
+        lambda: demos_cli.inspect(PUSHT, "scripted", None, None, "train"),
+        lambda: demos_cli.import_file(PUSHT, tmp_path / "a.npz", None, "train"),
+    ):
+        with pytest.raises(ValueError, match="--filter-key train given, but files of pusht have"):
+            call()

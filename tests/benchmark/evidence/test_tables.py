@@ -71,33 +71,6 @@ def test_the_headline_is_the_last_checkpoint_on_test_seeds(two_checkpoints: pd.D
     assert row["updates"] == 3000
 
 
-def test_the_best_checkpoint_is_taken_for_every_training_seed_and_named_optimistic(
-    two_checkpoints: pd.DataFrame,
-) -> None:
-    results = results_table(two_checkpoints)
-    assert results["best_score"].iloc[0] == pytest.approx((0.8 + 0.9) / 2)
-    assert results["best_checkpoints"].iloc[0] == 3
-    text = present(results).text()
-    assert "optimistic max" in text
-    assert "0.850" in text
-    assert "best of up to 3 checkpoints on test seeds" in text
-
-
-def test_the_best_checkpoint_comes_from_validation_when_tests_ran_once(
-    two_checkpoints: pd.DataFrame,
-) -> None:
-    last = two_checkpoints[two_checkpoints["checkpoint"] == "last"]
-    validation = two_checkpoints.assign(split="validation")
-    results = results_table(pd.concat([last, validation]))
-    assert results["best_split"].iloc[0] == "validation"
-    assert results["best_score"].iloc[0] == pytest.approx(0.85)
-
-
-def test_one_checkpoint_shows_no_optimistic_column(make_episodes: EpisodesMaker) -> None:
-    text = present(results_table(make_episodes("ibc", [[0.5, 0.6]]))).text()
-    assert "optimistic" not in text.lower()
-
-
 def test_shared_settings_are_named_once_and_mixed_ones_become_columns(
     make_episodes: EpisodesMaker,
 ) -> None:

@@ -147,7 +147,7 @@ def test_several_settings_are_replaced_at_once() -> None:
         ("train.updates", "true", r"train.updates=true: expected int"),
         ("agent.channels", "64", r"agent.channels=64: expected tuple"),
         ("agent.sampler", "euler", "sampler is 'euler'; allowed: ddpm, ddim"),
-        ("train.updates", "0", "updates is 0; allowed: 1 or more"),
+        ("train.updates", "-1", "updates is -1; allowed: 0 or more"),
     ],
 )
 def test_a_wrong_change_is_refused_with_what_is_allowed(

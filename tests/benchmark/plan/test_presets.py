@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from baselines.ibc import IbcConfig
 from benchmark.plan.presets import PRESETS, make_cell, settings
 from benchmark.plan.tasks import get_task
 from envs.demos.demonstrations import Demonstrations, Metadata
@@ -17,16 +18,24 @@ def demonstrations(task: str) -> Demonstrations:
 
 @pytest.mark.parametrize("preset", ["quick", "laptop"])
 @pytest.mark.parametrize("task", ["pusht", "lift"])
-def test_ibc_searches_among_known_actions_where_they_have_many_numbers(
+def test_ibc_informed_searches_among_known_actions_where_they_have_many_numbers(
     task: str, preset: str
 ) -> None:
     for control, dim in get_task(task).action_dim.items():
-        cell = make_cell(preset, "ibc", control, 42, "state", demonstrations(task))
+        cell = make_cell(preset, "ibc-informed", control, 42, "state", demonstrations(task))
         is_arm = dim > 3
         assert (cell.agent.known_share > 0, cell.agent.shaken_share < 1) == (is_arm, is_arm)
         most = 9_600 if is_arm else 24_000  # longer makes an arm's energy worse
-        assert cell.train.updates == min(most, settings(preset, "ibc").train.updates)
-        assert cell.agent.width == settings(preset, "ibc").agent.width
+        assert cell.train.updates == min(most, settings(preset, "ibc-informed").train.updates)
+        assert cell.agent.width == settings(preset, "ibc-informed").agent.width
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_ibc_is_the_published_method_under_every_preset(preset: str) -> None:
+    """Uniform negatives, the published search; its config knows no other ones."""
+    config = settings(preset, "ibc").agent
+    assert type(config) is IbcConfig
+    assert (config.search, config.noise, config.noise_decay) == ("derivative-free", 0.03, 1.0)
 
 
 @pytest.mark.parametrize("preset", ["quick", "laptop"])
@@ -39,10 +48,3 @@ def test_lstm_gmm_is_kept_from_narrow_gaussians_where_a_gripper_hardly_changes(
         is_arm = dim > 3
         assert (cell.agent.min_std >= 0.01, cell.train.gradient_clip > 0) == (is_arm, is_arm)
         assert cell.train.updates == settings(preset, "lstm-gmm").train.updates
-
-
-def test_the_published_settings_are_the_same_on_every_task() -> None:
-    for method, published in PRESETS["paper"].items():
-        for task in ("pusht", "square"):
-            cell = make_cell("paper", method, "position", 42, "state", demonstrations(task))
-            assert (cell.agent, cell.train) == (published.agent, published.train)

@@ -119,7 +119,7 @@ def test_references_are_played_once_and_again_for_other_data_or_episodes(
     two = EvalConfig(episodes=2)
     first = references(cell, lambda: three_demonstrations, two, tmp_path)
     with monkeypatch.context() as patch:
-        patch.delattr("benchmark.running.references.rollout")  # nothing can be played
+        patch.delattr("benchmark.running.references.play")  # nothing can be played
         again = references(
             replace(cell, preset="quick"), lambda: three_demonstrations, two, tmp_path
         )

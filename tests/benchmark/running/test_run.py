@@ -33,17 +33,23 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], EvalConfig]]
     calls: list[tuple[list[int], EvalConfig]] = []
 
     def noted(
-        policy: Any, env: Any, seeds: Any, config: EvalConfig, *_: Any, trace: Trace
+        policy: Any,
+        task: Any,
+        obs: Any,
+        control: Any,
+        seeds: Any,
+        config: EvalConfig,
+        what: str,
+        trace: Trace,
     ) -> pd.DataFrame:
         calls.append((list(seeds), config))
-        assert env.num_envs == len(seeds)
         trace.frames = [{"state": np.zeros((len(seeds), 20))}] * 41
         trace.actions = [np.zeros((len(seeds), 2))] * 40
         trace.rewards = [np.zeros(len(seeds))] * 40
         scores = [0.25, 0.75, *[0.5] * (len(seeds) - 2)]
         return pd.DataFrame({"seed": seeds, "score": scores, "is_success": False, "length": 40})
 
-    monkeypatch.setattr(benchmark.running.run, "rollout", noted)
+    monkeypatch.setattr(benchmark.running.run, "play", noted)
     return calls
 
 

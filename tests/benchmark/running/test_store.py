@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines.agent import Spec, load_agent
+from baselines.agent import Spec
+from baselines.checkpoints import load_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig

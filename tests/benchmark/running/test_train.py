@@ -250,6 +250,13 @@ def test_without_warm_up_the_learning_rate_starts_at_its_peak() -> None:
     assert learning_rate(config, 0) == 1e-3
 
 
+def test_a_constant_learning_rate_stays_at_its_peak_after_the_warm_up() -> None:
+    config = TrainConfig(updates=100, learning_rate=1e-3, warmup_updates=10, schedule="constant")
+    assert [learning_rate(config, i) for i in (4, 10, 99)] == pytest.approx([5e-4, 1e-3, 1e-3])
+    with pytest.raises(ValueError, match="schedule is 'step'; allowed: cosine, constant"):
+        TrainConfig(schedule="step")  # type: ignore[arg-type]
+
+
 def test_every_update_uses_the_learning_rate_of_its_number(
     three_demonstrations: Demonstrations,
 ) -> None:
@@ -257,7 +264,7 @@ def test_every_update_uses_the_learning_rate_of_its_number(
     used = []
     for _ in range(6):
         trainer.step()
-        used.append(trainer.optimizer.param_groups[0]["lr"])
+        used.append(trainer.optimizer.learning_rate)
     assert used == [learning_rate(trainer.cell.train, update) for update in range(6)]
     assert used[3] == 1e-3
 
