@@ -22,7 +22,7 @@ def share_terminal(line: int, lock: Any) -> None:
     _lines[:] = [line]
 
 
-def progress_bar(total: int, what: str, unit: str, done: int = 0, leave: bool = False) -> tqdm[Any]:
+def progress_bar(total: int, what: str, unit: str, done: int = 0) -> tqdm[Any]:
     """A bar with an estimate of the time left.
 
     Args:
@@ -30,14 +30,13 @@ def progress_bar(total: int, what: str, unit: str, done: int = 0, leave: bool = 
         what: Is done.
         unit: That is counted.
         done: Units done before.
-        leave: Whether the bar stays when it is full.
     """
     bar: tqdm[Any] = tqdm(
         total=total,
         desc=what,
         unit=unit,
         initial=done,
-        leave=leave,
+        leave=False,
         mininterval=0.5,
         position=_lines[0] if _lines else None,
     )
