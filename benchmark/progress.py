@@ -45,7 +45,7 @@ def share_terminal(line: int, lock: Any) -> None:
     _lines[:] = [line]
 
 
-def progress_bar(total: int, what: str, unit: str, done: int = 0, leave: bool = False) -> tqdm[Any]:
+def progress_bar(total: int, what: str, unit: str, done: int = 0) -> tqdm[Any]:
     """A bar with an estimate of the time left.
 
     Args:
@@ -53,7 +53,6 @@ def progress_bar(total: int, what: str, unit: str, done: int = 0, leave: bool = 
         what: Is done.
         unit: That is counted.
         done: Units done before.
-        leave: Whether the bar stays when it is full.
     """
     if not is_terminal():
         lines: tqdm[Any] = _Lines(
@@ -73,7 +72,7 @@ def progress_bar(total: int, what: str, unit: str, done: int = 0, leave: bool = 
         desc=what,
         unit=unit,
         initial=done,
-        leave=leave,
+        leave=False,
         mininterval=0.5,
         position=_lines[0] if _lines else None,
     )

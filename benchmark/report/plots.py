@@ -6,7 +6,7 @@ needs no screen.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Literal
@@ -28,7 +28,8 @@ from envs.control import CONTROLS
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Offset, and lengths of strokes and gaps in line widths.
-DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
+Dashes = tuple[float, tuple[float, ...]]
+DASHES: tuple[Dashes, ...] = (
     (0, ()),
     (0, (4, 2)),
     (0, (1, 1.5)),
@@ -75,20 +76,8 @@ def results_figure(results: pd.DataFrame) -> Figure:
             part = methods[chosen]
             heights = np.array([rows.index(label) for label in labels[chosen]], dtype=np.float64)
             heights += 0.28 * (i - (len(controls) - 1) / 2)
-            values = scale * part[[column, f"{column}_low", f"{column}_high"]].to_numpy()
-            # One episode has no limits: a bar of no length.
-            errors = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).T  # (2, rows)
-            axes.errorbar(
-                values[:, 0],
-                heights,
-                xerr=errors,
-                fmt=MARKERS[CONTROLS.index(control)],
-                color=OKABE_ITO[CONTROLS.index(control)],
-                markersize=5,
-                capsize=2.5,
-                linewidth=1.2,
-                label=f"{control} control",
-            )
+            values = estimates(part, column, scale)
+            points(axes, heights, values, CONTROLS.index(control), f"{control} control", True)
         axes.set_xlim(-0.02 * scale, 1.02 * scale)
         axes.set_xlabel(title)
         grid(axes, "x")
@@ -115,16 +104,24 @@ def training_figure(history: pd.DataFrame) -> Figure:
     """
     if history.empty:
         raise ValueError("an empty training history has no curves: train a method first")
-    methods = sorted(set(history["method"]))
     mixed = history["data"].nunique() > 1
-    kinds = history["control"] + ", " + history["data"] if mixed else history["control"]
-    history = history.assign(kind=kinds)
+    kinds = history["control"] + (", " + history["data"] if mixed else " control")
+    known = sorted(set(zip(kinds, history["control"], strict=True)))
     styles = {
         kind: (OKABE_ITO[CONTROLS.index(control)], DASHES[i % len(DASHES)])
-        for i, (kind, control) in enumerate(
-            sorted(set(zip(kinds, history["control"], strict=True)))
-        )
+        for i, (kind, control) in enumerate(known)
     }
+    return curves_figure(history.assign(kind=kinds).sort_values("method", kind="stable"), styles)
+
+
+def curves_figure(history: pd.DataFrame, styles: Mapping[str, tuple[str, Dashes]]) -> Figure:
+    """Draw loss, action error and validation score against updates, a column for every method.
+
+    Args:
+        history: One row a checkpoint, as for `training_figure`; `kind` is the style of its run.
+        styles: Colour and dashes of each kind.
+    """
+    methods = list(dict.fromkeys(history["method"]))
     figure = empty_figure(max(4.5, 0.6 + 2.3 * len(methods)), 6.4)
     axes_grid = figure.subplots(len(_PANELS), len(methods), sharex="col", squeeze=False)
     for (column, title), row in zip(_PANELS, axes_grid, strict=True):
@@ -145,9 +142,52 @@ def training_figure(history: pd.DataFrame) -> Figure:
         bottom.set_xlabel("updates")
         bottom.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     handles = [Line2D([], [], color=colour, linestyle=line) for colour, line in styles.values()]
-    labels = list(styles) if mixed else [f"{kind} control" for kind in styles]
-    legend(figure, handles, labels)
+    legend(figure, handles, list(styles))
     return figure
+
+
+def points(
+    axes: Axes,
+    at: np.ndarray,
+    values: np.ndarray,
+    number: int,
+    label: str,
+    is_sideways: bool = False,
+    dashes: Dashes | Literal["none"] = "none",
+) -> None:
+    """Draw N estimates with their intervals; where there are no limits, a bar of no length.
+
+    Args:
+        axes: Where.
+        at: Places, (N,).
+        values: Estimates with their lower and upper limits, (N, 3).
+        number: Of the series, which gives its colour and marker.
+        label: In the legend.
+        is_sideways: Whether values run from left to right.
+        dashes: Of the line between the points.
+    """
+    errors = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).T  # (2, N)
+    x, y = (values[:, 0], at) if is_sideways else (at, values[:, 0])
+    axes.errorbar(
+        x,
+        y,
+        xerr=errors if is_sideways else None,
+        yerr=None if is_sideways else errors,
+        marker=MARKERS[number % len(MARKERS)],
+        color=OKABE_ITO[number % len(OKABE_ITO)],
+        linestyle=dashes,
+        markersize=5,
+        capsize=2.5,
+        linewidth=1.2,
+        label=label,
+    )
+
+
+def estimates(frame: pd.DataFrame, column: str, scale: float = 1.0) -> np.ndarray:
+    """A column times `scale` with its limits, (N, 3); NaN where the frame has no limits."""
+    wanted = [column, f"{column}_low", f"{column}_high"]
+    found: np.ndarray = scale * frame.reindex(columns=wanted).to_numpy(dtype=np.float64)
+    return found
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:

@@ -5,7 +5,6 @@ No training stands behind them: each is played once and kept in the store.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from benchmark.plan.config import MEASURES, Cell, EvalConfig
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import Task, get_task
 from benchmark.running.rollout import Frame, HoldStill, Trace, play
-from benchmark.running.store import describe, kept, to_parquet
+from benchmark.running.store import describe, kept_frame
 from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
 
@@ -52,12 +51,15 @@ def references(
     """
     measures = f"m{MEASURES}"
     named = f"{cell.task}-{cell.data}-{cell.data_version}-{cell.num_demonstrations}"
-    ceiling = _kept(
-        store, f"demonstrator-{named}-{measures}", lambda: demonstrator(cell.task, demos())
+    ceiling = kept_frame(
+        store,
+        f"references/demonstrator-{named}-{measures}.parquet",
+        lambda: demonstrator(cell.task, demos()),
     )
     # How often a policy predicts is nothing to one that never moves.
     still = EvalConfig(split=config.split, episodes=config.episodes)
-    floor = _kept(store, f"hold-still-{cell.task}-{still.id}", lambda: hold_still(cell.task, still))
+    name = f"references/hold-still-{cell.task}-{still.id}.parquet"
+    floor = kept_frame(store, name, lambda: hold_still(cell.task, still))
     replay = EvalConfig(1, episodes=len(ceiling))
     return [
         describe(episodes, cell, played, steps=0).assign(
@@ -119,9 +121,3 @@ def hold_still(name: str, config: EvalConfig) -> pd.DataFrame:
     still = HoldStill(task.action_dim["velocity"])
     seeds = episode_seeds(config.split, config.episodes)
     return play(still, task, task.obs_types[0], "velocity", seeds, config, "holding still")
-
-
-def _kept(store: Path, name: str, play: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The episodes that are kept under a name; where there are none they are played and kept."""
-    content = kept(store, f"references/{name}.parquet", lambda: to_parquet(play()))
-    return pd.read_parquet(io.BytesIO(content))

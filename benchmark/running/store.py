@@ -187,6 +187,11 @@ def kept(store: Path, name: str, make: Callable[[], bytes]) -> bytes:
     return once(store / name, lambda path: write_whole(path, make())).read_bytes()
 
 
+def kept_frame(store: Path, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """`kept` of a frame, whose name ends in .parquet."""
+    return pd.read_parquet(io.BytesIO(kept(store, name, lambda: to_parquet(make()))))
+
+
 def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int) -> pd.DataFrame:
     """Put the columns that say what was evaluated before the outcomes of its episodes.
 

@@ -28,7 +28,7 @@ from benchmark.evidence.stats import (
 )
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
-from benchmark.report.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.report.plots import DASHES, empty_figure, estimates, grid, legend, points
 from benchmark.studies.study import Drawing, Findings, Sheet, StudyConfig, Verdict
 
 POLICY = ("method", "control")
@@ -84,6 +84,18 @@ SUCCESS = Measure("success", "success rate (%)", "success", rate_text, 100.0, is
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Interval:
     """The mean of a column in `a` less that in `b`, on the episodes that both have."""
     return contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0), column)
+
+
+def difference_of_changes(
+    a: pd.DataFrame,
+    a_before: pd.DataFrame,
+    b: pd.DataFrame,
+    b_before: pd.DataFrame,
+    column: str = "score",
+) -> Interval:
+    """How much more `a` changed than `b`, on the episodes that all four have."""
+    terms = ((1.0, a), (-1.0, a_before), (-1.0, b), (1.0, b_before))
+    return contrast(terms, np.random.default_rng(0), column)
 
 
 def by_method(
@@ -269,20 +281,17 @@ def _panel(
 ) -> None:
     """Draw one measure of some policies; a method keeps its colour from panel to panel."""
     several = summary["control"].nunique() > 1
-    column, scale = measure.column, measure.scale
+    scale = measure.scale
     policies = list(summary.groupby(list(POLICY), sort=False))
     for index, ((method, control), group) in enumerate(policies):
         part = group.sort_values(setting.column)
-        _line(
+        points(
             axes,
             _spread(part[setting.column].to_numpy(dtype=float), index, len(policies), setting),
-            scale * part[column].to_numpy(dtype=float),
-            [scale * part[f"{column}_{side}"].to_numpy(dtype=float) for side in ("low", "high")]
-            if f"{column}_low" in part
-            else None,
+            estimates(part, measure.column, scale),
             methods.index(method),
-            DASHES[1] if several and control == "velocity" else DASHES[0],
             policy_label(str(method), str(control), several),
+            dashes=DASHES[1] if several and control == "velocity" else DASHES[0],
         )
     axes.set_xlabel(setting.title)
     axes.set_ylabel(measure.title)
@@ -309,34 +318,6 @@ def _spread(values: np.ndarray, index: int, count: int, setting: Setting) -> np.
         return moved
     gaps = np.diff(np.unique(values))
     return values + (0.3 * gaps.min() if gaps.size else 0.0) * place
-
-
-def _line(
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    limits: Sequence[np.ndarray] | None,
-    number: int,
-    dashes: tuple[float, tuple[float, ...]],
-    label: str,
-) -> None:
-    errors = None
-    if limits is not None:
-        # Without limits (one observation): a bar of no length.
-        errors = np.nan_to_num(np.abs(np.stack(limits) - y))
-    axes.errorbar(
-        x,
-        y,
-        yerr=errors,
-        marker=MARKERS[number % len(MARKERS)],
-        color=OKABE_ITO[number % len(OKABE_ITO)],
-        linestyle=dashes,
-        markersize=4.5,
-        capsize=2,
-        linewidth=1.3,
-        elinewidth=0.9,
-        label=label,
-    )
 
 
 def pick(episodes: pd.DataFrame, **values: object) -> pd.DataFrame:

@@ -40,9 +40,7 @@ class DataEfficiency(Study):
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every number, and the champion against each method."""
         jobs = self.jobs(config)
-        numbers = {job.cell.id: job.cell.num_demonstrations for job in jobs}
-        episodes = played(jobs, store)
-        episodes = episodes.assign(demonstrations=episodes["cell"].map(numbers))
+        episodes = played(jobs, store, demonstrations=lambda cell: cell.num_demonstrations)
         verdicts = []
         for number, part in episodes.groupby("demonstrations"):
             champion = pick(part, method=CHAMPION)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UsageError
-from benchmark.evidence.stats import contrast
 from benchmark.evidence.tables import rate_text
 from benchmark.plan.tasks import get_task
 from benchmark.running.store import kept
@@ -21,6 +20,7 @@ from benchmark.studies.ablation import (
     ablation_findings,
     by_method,
     difference,
+    difference_of_changes,
     pick,
 )
 from benchmark.studies.study import Findings, Other, Study, StudyConfig, judge, merged, played
@@ -58,11 +58,9 @@ class IdleActions(Study):
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and share of stuck episodes for every rate of idle steps."""
-        jobs = self.jobs(config)
-        rates = {job.cell.id: _rate(job.cell.data_version) for job in jobs}
-        episodes = played(jobs, store)
-        episodes = episodes.assign(idle=episodes["cell"].map(rates))
-        most, least = max(rates.values()), min(rates.values())
+        episodes = played(self.jobs(config), store, idle=lambda cell: _rate(cell.data_version))
+        rates = sorted(set(episodes["idle"]))
+        least, most = rates[0], rates[-1]
         other = pick(episodes, method=CHAMPION)
         verdicts = []
         for method, own in by_method(episodes):
@@ -76,17 +74,12 @@ class IdleActions(Study):
                 )
             )
             if method != CHAMPION and len(other):
-                against = (
-                    (1.0, ends[0]),
-                    (-1.0, ends[1]),
-                    (-1.0, pick(other, idle=most)),
-                    (1.0, pick(other, idle=least)),
-                )
+                others = pick(other, idle=most), pick(other, idle=least)
                 verdicts.append(
                     judge(
                         f"Pauses make {method} get stuck more than they make {CHAMPION}.",
                         f"change of the stuck share, {method} - {CHAMPION}",
-                        contrast(against, np.random.default_rng(0), "stuck"),
+                        difference_of_changes(*ends, *others, "stuck"),
                     )
                 )
         found = {
@@ -97,7 +90,7 @@ class IdleActions(Study):
                     partial(_share_text, config, rate),
                 )
             )
-            for rate in sorted(set(rates.values()))
+            for rate in rates
         }
         note = (
             "Stuck: the agent stays within "

@@ -20,7 +20,7 @@ from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.tasks import get_task
-from benchmark.report.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.report.plots import DASHES, OKABE_ITO, empty_figure, estimates, grid, legend, points
 from benchmark.running.machine import best_device
 from benchmark.running.store import Run
 from benchmark.running.workers import Job
@@ -238,20 +238,9 @@ def _figure(summary: pd.DataFrame, knees: dict[str, int]) -> Figure:
     ddim = summary[summary["sampler"] == "ddim"]
     for number, (method, knee) in enumerate(knees.items()):
         own = pick(ddim, method=method).sort_values("seconds")
-        errors = np.abs(own[["score_low", "score_high"]].to_numpy() - own[["score"]].to_numpy()).T
-        colour = OKABE_ITO[number]
-        axes.errorbar(
-            1000 * own["seconds"],
-            own["score"],
-            yerr=np.nan_to_num(errors),
-            marker=MARKERS[number],
-            color=colour,
-            markersize=4.5,
-            capsize=2,
-            linewidth=1.2,
-            elinewidth=0.8,
-            label=f"{method}, DDIM",
-        )
+        colour, times = OKABE_ITO[number], 1000 * own["seconds"].to_numpy()
+        label = f"{method}, DDIM"
+        points(axes, times, estimates(own, "score"), number, label, dashes=DASHES[0])
         for row in own.to_dict("records"):
             # At the far end of the interval, where the other method's line seldom passes.
             axes.annotate(

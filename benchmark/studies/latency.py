@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from benchmark.evidence.stats import contrast
 from benchmark.plan.presets import PRESETS, predicting
 from benchmark.running.workers import Job
-from benchmark.studies.ablation import Setting, ablation_findings, by_method, difference, pick
+from benchmark.studies.ablation import (
+    Setting,
+    ablation_findings,
+    by_method,
+    difference,
+    difference_of_changes,
+    pick,
+)
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge, merged, played
 from envs.control import CONTROLS
 
@@ -77,15 +82,6 @@ class Latency(Study):
 def _verdicts(method: str, episodes: pd.DataFrame) -> list[Verdict]:
     late = {c: pick(episodes, control=c, latency=FLAT_UNTIL) for c in CONTROLS}
     prompt = {c: pick(episodes, control=c, latency=0) for c in CONTROLS}
-    against = contrast(
-        (
-            (1.0, late["position"]),
-            (-1.0, prompt["position"]),
-            (-1.0, late["velocity"]),
-            (1.0, prompt["velocity"]),
-        ),
-        np.random.default_rng(0),
-    )
     return [
         judge(
             f"{method}, position control: a latency of {FLAT_UNTIL} steps costs less than "
@@ -98,6 +94,8 @@ def _verdicts(method: str, episodes: pd.DataFrame) -> list[Verdict]:
             f"{method}: position control loses less by a latency of {FLAT_UNTIL} than velocity "
             "control.",
             "change of score, position - velocity",
-            against,
+            difference_of_changes(
+                late["position"], prompt["position"], late["velocity"], prompt["velocity"]
+            ),
         ),
     ]

@@ -13,7 +13,7 @@ import pandas as pd
 from baselines.diffusion.schedule import BetaSchedule, Prediction
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
-from benchmark.report.plots import MARKERS, OKABE_ITO, empty_figure, grid, legend
+from benchmark.report.plots import empty_figure, estimates, grid, legend, points
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import by_method, difference, pick, summarise
 from benchmark.studies.study import (
@@ -59,12 +59,11 @@ class NoiseSchedule(Study):
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every pair, and the published schedule against the others."""
-        jobs = self.jobs(config)
-        agents = {job.cell.id: job.cell.agent for job in jobs}
-        episodes = played(jobs, store)
-        episodes = episodes.assign(
-            schedule=[agents[cell].beta_schedule for cell in episodes["cell"]],
-            prediction=[agents[cell].prediction for cell in episodes["cell"]],
+        episodes = played(
+            self.jobs(config),
+            store,
+            schedule=lambda cell: cell.agent.beta_schedule,
+            prediction=lambda cell: cell.agent.prediction,
         )
         summary = summarise(episodes, ["method", "prediction", "schedule"])
         verdicts = []
@@ -119,17 +118,7 @@ def _drawing(summary: pd.DataFrame, caption: str) -> Drawing:
         part = pick(summary, schedule=schedule)
         names = [f"{m}\n{p}" for m, p in zip(part["method"], part["prediction"], strict=True)]
         x = np.arange(len(part)) + 0.2 * (number - 1)
-        errors = np.abs(part[["score_low", "score_high"]].to_numpy() - part[["score"]].to_numpy())
-        axes.errorbar(
-            x,
-            part["score"],
-            yerr=np.nan_to_num(errors.T),
-            fmt=MARKERS[number],
-            color=OKABE_ITO[number],
-            capsize=2.5,
-            markersize=6,
-            label=schedule,
-        )
+        points(axes, x, estimates(part, "score"), number, schedule)
         axes.set_xticks(range(len(part)), names)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("mean score")

@@ -40,10 +40,7 @@ class ObservationHorizon(Study):
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Score and success for every observation horizon."""
-        jobs = self.jobs(config)
-        horizons = {job.cell.id: job.cell.obs_horizon for job in jobs}
-        episodes = played(jobs, store)
-        episodes = episodes.assign(obs_horizon=episodes["cell"].map(horizons))
+        episodes = played(self.jobs(config), store, obs_horizon=lambda cell: cell.obs_horizon)
         verdicts = []
         for method, own in by_method(episodes, config.diffusion_methods):
             first, *others = sorted(set(own["obs_horizon"]))

@@ -97,8 +97,8 @@ class StudyConfig(StudyRequest):
     def described(self, num_demonstrations: int | None = None) -> Described:
         """What the demonstrations are; they are read only where nothing else tells."""
         config = SweepConfig(
-            self.task,
-            self.preset,
+            task=self.task,
+            preset=self.preset,
             data=self.data,
             data_path=self.data_path,
             num_demonstrations=num_demonstrations,
@@ -265,10 +265,14 @@ def merged(jobs: Iterable[Job]) -> list[Job]:
     return list(by_cell.values())
 
 
-def played(jobs: Iterable[Job], store: Path) -> pd.DataFrame:
-    """The episodes of all evaluations of all jobs."""
+def played(
+    jobs: Sequence[Job], store: Path, **columns: Callable[[Cell], str | float]
+) -> pd.DataFrame:
+    """The episodes of all evaluations of all jobs, with what `columns` say of their cells."""
     frames = [
-        Run(job.cell, store).episodes(evaluation)
+        Run(job.cell, store)
+        .episodes(evaluation)
+        .assign(**{name: of(job.cell) for name, of in columns.items()})
         for job in merged(jobs)
         for evaluation in job.evaluations
     ]

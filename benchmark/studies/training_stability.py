@@ -14,7 +14,7 @@ from benchmark.evidence.tables import score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import HOME_CONTROL
-from benchmark.report.plots import DASHES, OKABE_ITO, empty_figure, grid, legend, log_scale
+from benchmark.report.plots import DASHES, OKABE_ITO, curves_figure
 from benchmark.running.store import Run
 from benchmark.running.workers import Job
 from benchmark.studies.study import Drawing, Findings, Sheet, Study, StudyConfig, judge, merged
@@ -208,40 +208,10 @@ def _sheet(runs: pd.DataFrame, caption: str) -> Sheet:
 
 
 def _figure(history: pd.DataFrame) -> Figure:
-    variants = list(dict.fromkeys(history["variant"]))
-    seeds = sorted(set(history["train_seed"]))
-    panels = (
-        ("loss", "training loss"),
-        ("action_error", "action error\n(units of the action)"),
-        ("validation_score", "validation score"),
-    )
-    figure = empty_figure(1.2 + 2.9 * len(variants), 6.2)
-    axes_grid = figure.subplots(len(panels), len(variants), squeeze=False, sharex="col")
-    for (column, title), row in zip(panels, axes_grid, strict=True):
-        for variant, axes in zip(variants, row, strict=True):
-            part = history[(history["variant"] == variant) & history[column].notna()]
-            for number, seed in enumerate(seeds):
-                run = part[part["train_seed"] == seed].sort_values("update")
-                axes.plot(
-                    run["update"],
-                    run[column],
-                    color=OKABE_ITO[number % len(OKABE_ITO)],
-                    linestyle=DASHES[number % len(DASHES)],
-                    marker="." if column != "loss" else "",
-                    linewidth=1.2,
-                    label=f"training seed {seed}",
-                )
-            if column == "loss" and (part["loss"] > 0).all():
-                log_scale(axes)
-            elif column == "validation_score":
-                axes.set_ylim(-0.02, 1.02)
-            else:
-                highest = part[column].max()
-                axes.set_ylim(0, 1.08 * highest if highest > 0 else 1)
-            grid(axes, "both")
-        row[0].set_ylabel(title)
-    for variant, top, bottom in zip(variants, axes_grid[0], axes_grid[-1], strict=True):
-        top.set_title(variant, fontsize=10)
-        bottom.set_xlabel("updates")
-    legend(figure, *axes_grid[0][0].get_legend_handles_labels())
-    return figure
+    seeds = [f"training seed {seed}" for seed in sorted(set(history["train_seed"]))]
+    styles = {
+        seed: (OKABE_ITO[number % len(OKABE_ITO)], DASHES[number % len(DASHES)])
+        for number, seed in enumerate(seeds)
+    }
+    kinds = "training seed " + history["train_seed"].astype(str)
+    return curves_figure(history.assign(method=history["variant"], kind=kinds), styles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,8 @@ from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.tasks import get_task
-from benchmark.report.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend
-from benchmark.running.store import Run, kept, to_parquet
+from benchmark.report.plots import DASHES, OKABE_ITO, empty_figure, grid, legend, points
+from benchmark.running.store import Run, kept_frame
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import difference, pick, summarise
 from benchmark.studies.control_mode.action_spaces import ERROR_STEPS, count_modes, error_growth
@@ -67,24 +66,14 @@ class ControlMode(Study):
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """Each method in both modes at the scaling that suits it, and what lies behind."""
         jobs = self.jobs(config)
-        episodes = played(jobs, store)
-        scalings = {job.cell.id: job.cell.action_scaling for job in jobs}
-        episodes = episodes.assign(scaling=episodes["cell"].map(scalings))
         best = _best_scalings(jobs, store)
-        keys = zip(episodes["method"], episodes["control"], strict=True)
-        is_best = [
-            best[key] == scaling for key, scaling in zip(keys, episodes["scaling"], strict=True)
-        ]
-        judged = episodes[is_best]
-        modes, growth = (
-            pd.read_parquet(
-                io.BytesIO(kept(store, f"studies/{self.name}-{config.label}-{name}.parquet", make))
-            )
-            for name, make in (
-                ("modes", partial(_counted_modes, config)),
-                ("growth", partial(_error_growth, config)),
-            )
+        episodes = played(jobs, store, scaling=lambda cell: cell.action_scaling)
+        judged = played(
+            [j for j in jobs if best[j.cell.method, j.cell.control] == j.cell.action_scaling], store
         )
+        stem = f"studies/{self.name}-{config.label}"
+        modes = kept_frame(store, f"{stem}-modes.parquet", partial(_counted_modes, config))
+        growth = kept_frame(store, f"{stem}-growth.parquet", partial(_error_growth, config))
         caption = f"Control mode on {config.label}"
         changes = _changes(judged, best)
         return Findings(
@@ -125,14 +114,14 @@ class ControlMode(Study):
         )
 
 
-def _counted_modes(config: StudyConfig) -> bytes:
+def _counted_modes(config: StudyConfig) -> pd.DataFrame:
     task, demos = get_task(config.task), config.loader()()
-    return to_parquet(pd.concat([count_modes(task, demos, offset) for offset in OFFSETS]))
+    return pd.concat([count_modes(task, demos, offset) for offset in OFFSETS])
 
 
-def _error_growth(config: StudyConfig) -> bytes:
+def _error_growth(config: StudyConfig) -> pd.DataFrame:
     task, demos = get_task(config.task), config.loader()()
-    return to_parquet(error_growth(task, config.motion, demos, config.obs_type))
+    return error_growth(task, config.motion, demos, config.obs_type)
 
 
 def _scaled(cell: Cell) -> list[Cell]:
@@ -346,21 +335,9 @@ def _figure(changes: list[dict[str, Any]]) -> Figure:
         strict=True,
     ):
         for height, change in enumerate(changes):
-            interval: Interval = change[column]
-            gains = interval.estimate >= 0
-            errors = [
-                [np.nan_to_num(scale * (interval.estimate - interval.low))],
-                [np.nan_to_num(scale * (interval.high - interval.estimate))],
-            ]
-            axes.errorbar(
-                scale * interval.estimate,
-                height,
-                xerr=errors,
-                fmt=MARKERS[0] if gains else MARKERS[1],
-                color=OKABE_ITO[0] if gains else OKABE_ITO[1],
-                capsize=2.5,
-                markersize=6,
-            )
+            found: Interval = change[column]
+            values = scale * np.array([[found.estimate, found.low, found.high]])
+            points(axes, np.array([height]), values, int(found.estimate < 0), "", True)
         axes.axvline(0.0, color="#555555", linewidth=1.0)
         axes.set_xlabel(f"{title}\nvelocity better  |  position better")
         grid(axes, "x")

@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.evidence.text_table import Table
-from benchmark.report.plots import DASHES, MARKERS, OKABE_ITO, empty_figure, grid, legend, log_scale
+from benchmark.report.plots import (
+    DASHES,
+    MARKERS,
+    OKABE_ITO,
+    Dashes,
+    empty_figure,
+    grid,
+    legend,
+    log_scale,
+    points,
+)
 from benchmark.studies.study import Drawing, Sheet
 from envs.linear_system import CONTROL_HZ
 
@@ -130,8 +140,9 @@ def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
     panels = _panels(figure, by_step, 1)
     for (system, own), axes in zip(_systems(by_step), panels[0], strict=True):
         for (method, Tp), line in own.groupby(["method", "pred_horizon"], sort=False):
-            colour, dash, _ = _style(by_step, method, Tp)
-            axes.plot(line["step"], 100 * line["ratio"], color=colour, linestyle=dash, lw=1.4)
+            number, dash = _style(by_step, method, Tp)
+            ratio = 100 * line["ratio"]
+            axes.plot(line["step"], ratio, color=OKABE_ITO[number], linestyle=dash, lw=1.4)
             axes.lines[-1].set_label(f"{method}, Tp = {Tp}")
             if (line["floor"] > 1e-3).any():
                 reachable = line[line["floor"] > 1e-3]
@@ -183,19 +194,17 @@ def action_drawing(by_offset: pd.DataFrame, caption: str) -> Drawing:
     panels = _panels(figure, several, 2)
     for (system, own), column in zip(_systems(several), panels.T, strict=True):
         for (method, Tp), line in own.groupby(["method", "pred_horizon"], sort=False):
-            colour, dash, marker = _style(several, method, Tp)
-            style = {"color": colour, "linestyle": dash, "marker": marker, "ms": 4, "lw": 1.2}
-            limits = 100 * np.abs(line[["low", "high"]].to_numpy() - line[["ratio"]].to_numpy()).T
-            column[0].errorbar(
-                line["offset"],
-                100 * line["ratio"],
-                yerr=np.nan_to_num(limits),
-                capsize=2,
-                elinewidth=0.8,
-                label=f"{method}, Tp = {Tp}",
-                **style,
+            number, dash = _style(several, method, Tp)
+            points(
+                column[0],
+                line["offset"].to_numpy(),
+                100 * line[["ratio", "low", "high"]].to_numpy(),
+                number,
+                f"{method}, Tp = {Tp}",
+                dashes=dash,
             )
-            column[1].plot(line["offset"], np.sqrt(line["variance"]), **style)
+            style = {"color": OKABE_ITO[number], "marker": MARKERS[number], "ms": 5, "lw": 1.2}
+            column[1].plot(line["offset"], np.sqrt(line["variance"]), linestyle=dash, **style)
         truth = own.groupby("offset")["exact_variance"].first()
         column[1].plot(truth.index, np.sqrt(truth), color="black", lw=2.4, alpha=0.35, zorder=0)
         column[1].lines[-1].set_label("true spread")
@@ -307,9 +316,8 @@ def _panels(figure: Figure, frame: pd.DataFrame, rows: int) -> np.ndarray:
     return panels
 
 
-def _style(frame: pd.DataFrame, method: object, Tp: object) -> tuple[str, object, str]:
-    """Colour and marker of a method, dashes of a horizon."""
+def _style(frame: pd.DataFrame, method: object, Tp: object) -> tuple[int, Dashes]:
+    """Number of a method, for colour and marker, and dashes of a horizon."""
     methods: Sequence[object] = list(dict.fromkeys(frame["method"]))
     horizons: Sequence[object] = list(dict.fromkeys(frame["pred_horizon"]))
-    number = methods.index(method)
-    return OKABE_ITO[number], DASHES[horizons.index(Tp)], MARKERS[number]
+    return methods.index(method), DASHES[horizons.index(Tp)]
