@@ -1,0 +1,1 @@
+"""From episodes to numbers with intervals, and to tables."""
