@@ -2,9 +2,9 @@
 
     python -m benchmark.evidence.calibration [--repetitions 4000] [--out results/statistics]
 
-Each is run on thousands of simulated tables whose truth is known (`outcomes`), at 3, 5 and 10 training
-seeds by 50 and 200 episodes, and with one training by enumeration. Bar: no error above 1.2 times its
-nominal rate. The exit code says whether it is kept.
+Each is run on thousands of simulated tables whose truth is known (`outcomes`), at 3, 5 and 10
+training seeds by 50 and 200 episodes, and with one training by enumeration. Bar: no error above
+1.2 times its nominal rate. The exit code says whether it is kept.
 """
 
 import argparse
@@ -99,11 +99,12 @@ def _crossed(
 
         for rate in RATES:
             policy = Policy(rate, seed_spread, state_spread)
-            error = _misses(mean(*draw(policy)), policy.truth(kind))
+            error = _misses(mean(draw(policy)[0]), policy.truth(kind))
             yield f"mean {kind}", f"{rate:g}, {about}", ALPHA, error
         for first, second in PAIRS:
             a, b = Policy(first, seed_spread, state_spread), Policy(second, 0.5, state_spread)
-            both = difference(*draw(a, b))
+            drawn = draw(a, b)
+            both = difference(drawn[0], drawn[1])
             truth = a.truth(kind) - b.truth(kind)
             yield (
                 f"difference of {kind}",
@@ -119,7 +120,8 @@ def _crossed(
             0.85 - MARGIN if kind == "success" else 0.85 - MARGIN / 0.8, 0.0, state_spread
         )
         against = Policy(0.85, seed_spread, state_spread)
-        low, high = difference(*draw(edge, against)).limits(1 - 2 * ALPHA)
+        drawn = draw(edge, against)
+        low, high = difference(drawn[0], drawn[1]).limits(1 - 2 * ALPHA)
         shown = float(((low > -MARGIN) & (high < MARGIN)).mean())
         yield f"equivalence within {MARGIN:g}, {kind}", f"at the margin, {about}", ALPHA, shown
         tables = draw(*[policy] * TABLE_METHODS)
@@ -193,8 +195,8 @@ def markdown(table: pd.DataFrame, repetitions: int) -> str:
         "# Error rates of every interval and test",
         "",
         f"`python -m benchmark.evidence.calibration`; {repetitions} simulated tables a scenario "
-        "(seeds 1: exact McNemar and score interval by enumeration). Error: the interval misses the "
-        "truth, or the test finds what is not there. Every scenario stands in calibration.csv.",
+        "(seeds 1: exact McNemar and score interval by enumeration). Error: the interval misses "
+        "the truth, or the test finds what is not there. Every scenario stands in calibration.csv.",
         "",
         f"| {' | '.join(heads)} |",
         f"|{'---|' * len(heads)}",

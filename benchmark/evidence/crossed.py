@@ -23,6 +23,7 @@ Shapes: S training seeds, E episodes; leading axes `...` of a table are repetiti
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,10 +90,10 @@ class Contrast:
                 f"tables of {sorted(episodes)} episodes: a contrast is over the same episodes"
             )
 
-    @property
+    @cached_property
     def estimate(self) -> Array:
         """The weighted sum of means, (...)."""
-        return np.asarray(sum(term.weight * term.table.mean((-1, -2)) for term in self.terms))
+        return np.asarray(self._columns.mean(-1))
 
     def limits(self, confidence: float | Array) -> tuple[Array, Array]:
         """Give the lower and upper limits, (...) each; `confidence` may be an array of that shape.
@@ -136,6 +137,16 @@ class Contrast:
             logs = np.where(outside, logs[0], middle), np.where(outside, middle, logs[1])
         return np.exp(logs[1])
 
+    @cached_property
+    def _columns(self) -> Array:
+        """The weighted sum of the trainings' means in each episode, (..., E)."""
+        return np.asarray(sum(term.weight * term.table.mean(-2) for term in self.terms))
+
+    @cached_property
+    def _rates(self) -> list[Array]:
+        """The mean outcome of each training, (..., S), of the terms with more than one."""
+        return [term.table.mean(-1) for term in self.terms if term.table.shape[-2] > 1]
+
     def _bounds(self) -> tuple[float, float]:
         ends = [sorted(term.weight * bound for bound in term.bounds) for term in self.terms]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
@@ -145,7 +156,7 @@ class Contrast:
         known = [term for term in self.terms if term.table.shape[-2] > 1]
         if not known:
             return np.zeros(self.estimate.shape), np.zeros(self.estimate.shape)
-        rates = [term.table.mean(-1) for term in known]  # (..., S) each
+        rates = self._rates
         variances = [rate.var(-1, ddof=1) / (rate.shape[-1] - 1) for rate in rates]
         weighted = [term.weight**2 * v for term, v in zip(known, variances, strict=True)]
         df = _welch(weighted, [rate.shape[-1] - 1 for rate in rates])
@@ -162,7 +173,7 @@ class Contrast:
     def _episode_part(self, level: Array) -> tuple[Array, Array]:
         """Distances below and above the estimate that the initial states' spread gives."""
         low, high = self._bounds()
-        columns = np.asarray(sum(term.weight * term.table.mean(-2) for term in self.terms))
+        columns = self._columns
         episodes = columns.shape[-1]
         n = episodes + 2 * ADDED
         mean = (columns.sum(-1) + ADDED * (low + high)) / n

@@ -1,9 +1,9 @@
 """Simulated outcomes like ours, with a known truth, for checking intervals and tests.
 
 A training s succeeds in state e with chance expit(level + seed_spread z_s + state_spread z_e). The
-spread is on the logit scale: 1 lets trainings with a mean of 0.8 differ with a standard deviation of
-0.14. Success is that coin; a score is 1 where it succeeds and otherwise low, from Beta(1/2, 2) with
-mean 0.2: bimodal, like the scores of Push-T.
+spread is on the logit scale: 1 lets trainings with a mean of 0.8 differ with a standard deviation
+of 0.14. Success is that coin; a score is 1 where it succeeds and otherwise low, from Beta(1/2, 2)
+with mean 0.2: bimodal, like the scores of Push-T.
 
 Shapes: R repetitions, S training seeds, E episodes.
 """
@@ -53,12 +53,12 @@ class Policy:
         level = _level(self.success, float(np.hypot(self.seed_spread, self.state_spread)))
         solved = rng.random((repetitions, seeds, episodes)) < expit(level + seed + state)
         if kind == "success":
-            return solved.astype(np.float64)
-        return np.where(solved, 1.0, rng.beta(0.5, 2.0, solved.shape))
+            return np.asarray(solved, dtype=np.float64)
+        return np.asarray(np.where(solved, 1.0, rng.beta(0.5, 2.0, solved.shape)))
 
 
 @lru_cache
 def _level(success: float, spread: float) -> float:
     """The level at which the mean of expit(level + spread z) is `success`."""
     z = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
-    return float(brentq(lambda level: expit(level + spread * z).mean() - success, -30, 30))
+    return float(brentq(lambda level: float(expit(level + spread * z).mean()) - success, -30, 30))

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from benchmark.evidence.crossed import ADDED, Array
@@ -51,7 +50,9 @@ class Components:
         n = episodes + 2 * ADDED
         added = 2 * ADDED * (self.policies / 2) ** 2  # squares of the episodes at the bounds
         states = (self.episode + self.rest / seeds) / n + added / n**2
-        of_trainings = student.ppf(1 - alpha / 2, self.policies * (seeds - 1))
+        # `crossed` estimates Welch's degrees of freedom: between those of one policy and all.
+        df = (self.policies + 1) / 2 * (seeds - 1)
+        of_trainings = student.ppf(1 - alpha / 2, df)
         of_states = student.ppf(1 - alpha / 2, episodes - 1)
         return float(np.sqrt(of_trainings**2 * trainings + of_states**2 * states))
 
@@ -99,7 +100,8 @@ def smallest_detectable(
 ) -> float:
     """Give the true difference whose interval excludes 0 with chance `power`."""
     reach = spread.half_width(seeds, episodes, alpha)
-    return reach + float(norm.ppf(power)) * spread.standard_error(seeds, episodes)
+    df = (spread.policies + 1) / 2 * (seeds - 1)  # the width varies from table to table
+    return reach + float(student.ppf(power, df)) * spread.standard_error(seeds, episodes)
 
 
 def seeds_needed(

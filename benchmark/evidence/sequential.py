@@ -3,9 +3,9 @@
 Looking at a p-value after every episode and stopping when it falls below 5 % errs far more often
 than 5 %. A bet does not: start with one unit, stake a share of it on A before each episode, and if
 A is no better than B the expected wealth never grows, so it ever reaches 40 with chance 1/40 at
-most (Ville's inequality). Wealth of 40 on A, or of 40 on B, decides at alpha = 0.05, whenever it comes.
-The stake is a mixture over all shares, so that none need be chosen beforehand (Waudby-Smith and
-Ramdas, JRSS B 2024, sec. 4). Policies are compared in this way also in arXiv 2503.10966, by an
+most (Ville's inequality). Wealth of 40 on A, or of 40 on B, decides at alpha = 0.05, whenever it
+comes. The stake is a mixture over all shares, so that none need be chosen beforehand (Waudby-Smith
+and Ramdas, JRSS B 2024, sec. 4). Policies are compared in this way also in arXiv 2503.10966, by an
 optimised rule for a fixed largest number of episodes; the bet here has no such limit.
 
 What is decided is about the trained networks that play. More episodes say nothing of how another
