@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.control import CONTROLS, Control
-from envs.pusht.geometry import SUCCESS_COVERAGE, WORLD_SIZE, coverage
-from envs.pusht.observations import IMAGE_SIZE, OBS_TYPES, ObsType, observe_one
+from envs.pusht.geometry import IMAGE_SIZE, SUCCESS_COVERAGE, WORLD_SIZE, coverage
+from envs.pusht.observations import OBS_TYPES, ObsType, observe_one
 from envs.pusht.physics import Order, PushTPhysics, Vector, draw_state
 
 if TYPE_CHECKING:

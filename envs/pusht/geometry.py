@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = tuple[tuple[float, float], ...]
 
 WORLD_SIZE = 512.0
+IMAGE_SIZE = 96  # px of a picture that a policy sees of the world
 AGENT_RADIUS = 15.0
 
 BAR: Points = ((-60.0, 0.0), (60.0, 0.0), (60.0, 30.0), (-60.0, 30.0))
