@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.cache import cache_dir
 from envs.demos import npz, zarr
-from envs.demos.cache import cache_dir
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.pusht.geometry import keypoints
 

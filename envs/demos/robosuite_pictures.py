@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from envs.cache import cache_dir
 from envs.demos import npz
-from envs.demos.cache import cache_dir
 from envs.demos.demonstrations import Demonstrations
 from envs.robosuite.cameras import CAMERAS, shared_cameras
 from envs.robosuite.processes import Processes, shared_simulation
