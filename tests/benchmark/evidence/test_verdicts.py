@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.evidence.verdicts import Claim, find
 from benchmark.evidence.stats import Interval
+from benchmark.evidence.verdicts import Claim, find
 
 
 @pytest.mark.parametrize(
