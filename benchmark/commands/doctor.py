@@ -168,7 +168,7 @@ def check_rendering() -> Iterator[Finding]:
 def check_folders() -> Iterator[Finding]:
     """Whether the cache and the run store can be written, and the room there."""
     from benchmark.running.store import default_store
-    from envs.demos.cache import cache_dir
+    from envs.cache import cache_dir
 
     for what, folder, variable in (
         ("cache", cache_dir(), "DPBENCH_CACHE"),

@@ -20,7 +20,7 @@ import numpy as np
 from benchmark.errors import UsageError
 from benchmark.files import write_whole
 from benchmark.perf.pusht import Kind, Workload
-from envs.demos.cache import cache_dir
+from envs.cache import cache_dir
 
 GYM_PUSHT = "0.1.8"
 _PLAYER = Path(__file__).with_name("gym_pusht_player.py")

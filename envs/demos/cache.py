@@ -1,24 +1,13 @@
 """Demonstrations that are made once and kept in the user's cache folder."""
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from envs.cache import cache_dir
 from envs.demos import npz
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.demos.files import refuse
-
-
-def cache_dir() -> Path:
-    """The folder of cached demonstrations: $DPBENCH_CACHE, or dpbench in the user's cache.
-
-    That one is $XDG_CACHE_HOME where it is set, else ~/.cache.
-    """
-    given = os.environ.get("DPBENCH_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dpbench"
 
 
 def cache_path(metadata: Metadata, num_episodes: int) -> Path:

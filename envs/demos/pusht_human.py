@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.cache import cache_dir
 from envs.demos import npz, zarr
-from envs.demos.cache import cache_dir, kept
+from envs.demos.cache import kept
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.demos.files import check_range, refuse
 from envs.pusht.geometry import WORLD_SIZE, keypoints

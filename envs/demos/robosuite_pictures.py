@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from envs.demos.cache import cache_dir, kept
+from envs.cache import cache_dir
+from envs.demos.cache import kept
 from envs.demos.demonstrations import Demonstrations
 from envs.robosuite.cameras import CAMERAS, shared_cameras
 from envs.robosuite.processes import Processes, shared_simulation

@@ -1,7 +1,7 @@
 """Push-T as a Gymnasium environment."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.control import CONTROLS, Control
-from envs.pusht.geometry import SUCCESS_COVERAGE, WORLD_SIZE, coverage
-from envs.pusht.observations import IMAGE_SIZE, OBS_TYPES, ObsType, observe_one
+from envs.pusht.geometry import IMAGE_SIZE, SUCCESS_COVERAGE, WORLD_SIZE, coverage
+from envs.pusht.observations import OBS_TYPES, ObsType, observe_one
 from envs.pusht.physics import Order, PushTPhysics, Vector, draw_state
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
         self._set_point, self._max_coverage = None, 0.0
         if self.render_mode == "human":
             self.render()
-        return self._observe(), self._info(coverage(self._physics.coordinates), n_contacts=0)
+        coordinates = self._physics.coordinates
+        info = self._info(coordinates, coverage(coordinates), n_contacts=0)
+        return self._observe(coordinates), info
 
     def step(
         self, action: NDArray[np.floating[Any]]
@@ -225,26 +227,29 @@ class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
             y = min(max(last_y + y, 0.0), WORLD_SIZE)
         n_contacts = self._physics.step((x, y))
         self._set_point = x, y
-        covered = coverage(self._physics.coordinates)
+        coordinates = self._physics.coordinates
+        covered = coverage(coordinates)
         self._max_coverage = max(self._max_coverage, covered)
-        info = self._info(covered, n_contacts)
+        info = self._info(coordinates, covered, n_contacts)
         if self.render_mode == "human":
             self.render()
         reward = min(covered / SUCCESS_COVERAGE, 1.0)
-        return self._observe(), reward, info["is_success"], False, info
+        return self._observe(coordinates), reward, info["is_success"], False, info
 
-    def _observe(self) -> Any:
-        observation = observe_one(self._physics.coordinates, self.obs_type)
+    def _observe(self, coordinates: Sequence[float]) -> Any:
+        observation = observe_one(coordinates, self.obs_type)
         if self.obs_type == "pixels":
             return {"pixels": observation["pixels"], "agent_pos": observation["state"]}
         return observation["state"]
 
-    def _info(self, covered: float, n_contacts: int) -> dict[str, Any]:
+    def _info(
+        self, coordinates: Sequence[float], covered: float, n_contacts: int
+    ) -> dict[str, Any]:
         return {
             "is_success": covered > SUCCESS_COVERAGE,
             "coverage": covered,
             "max_coverage": self._max_coverage,
-            "block_pose": np.array(self._physics.coordinates[2:]),
+            "block_pose": np.array(coordinates[2:]),
             "n_contacts": n_contacts,
         }
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = tuple[tuple[float, float], ...]
 
 WORLD_SIZE = 512.0
+IMAGE_SIZE = 96  # px of a picture that a policy sees of the world
 AGENT_RADIUS = 15.0
 
 BAR: Points = ((-60.0, 0.0), (60.0, 0.0), (60.0, 30.0), (-60.0, 30.0))
@@ -60,9 +61,9 @@ LOCAL_KEYPOINTS: NDArray[np.float64] = _KEYPOINT_PIXELS + _SHIFTS_IN_PIXEL  # (9
 _KEYPOINT_PAIRS: list[tuple[float, float]] = [(u, v) for u, v in LOCAL_KEYPOINTS.tolist()]
 
 # The goal's bar and stem as x_min, x_max, y_min, y_max in the goal's frame.
-_GOAL_BOXES = ((-60.0, 60.0, 0.0, 30.0), (-15.0, 15.0, 30.0, 120.0))
-_GOAL_COS, _GOAL_SIN = math.cos(GOAL_POSE[2]), math.sin(GOAL_POSE[2])
-_TOUCHING_DISTANCE_SQUARED = (2.0 * REACH) ** 2
+GOAL_BOXES = ((-60.0, 60.0, 0.0, 30.0), (-15.0, 15.0, 30.0, 120.0))
+GOAL_COS, GOAL_SIN = math.cos(GOAL_POSE[2]), math.sin(GOAL_POSE[2])
+TOUCHING_DISTANCE_SQUARED = (2.0 * REACH) ** 2
 
 
 def cos_sin(angles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -111,15 +112,15 @@ def coverage(state: Sequence[float] | NDArray[np.float64]) -> float:
     dx, dy = float(state[2]) - GOAL_POSE[0], float(state[3]) - GOAL_POSE[1]
     turn = float(state[4]) - GOAL_POSE[2]
     cos, sin = math.cos(turn), math.sin(turn)
-    x = _GOAL_COS * dx + _GOAL_SIN * dy
-    y = _GOAL_COS * dy - _GOAL_SIN * dx
+    x = GOAL_COS * dx + GOAL_SIN * dy
+    y = GOAL_COS * dy - GOAL_SIN * dx
     from_goal_x = x - sin * CENTER_OF_GRAVITY[1]
     from_goal_y = y + cos * CENTER_OF_GRAVITY[1] - CENTER_OF_GRAVITY[1]
-    if from_goal_x * from_goal_x + from_goal_y * from_goal_y > _TOUCHING_DISTANCE_SQUARED:
+    if from_goal_x * from_goal_x + from_goal_y * from_goal_y > TOUCHING_DISTANCE_SQUARED:
         return 0.0
     corners = [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in OUTLINE]
     area = 0.0
-    for x_min, x_max, y_min, y_max in _GOAL_BOXES:
+    for x_min, x_max, y_min, y_max in GOAL_BOXES:
         x0, y0 = corners[-1]
         left = x_min if x0 < x_min else min(x0, x_max)
         for x1, y1 in corners:
@@ -148,12 +149,12 @@ def coverage_batch(states: ArrayLike) -> NDArray[np.float64]:
     states = np.asarray(states, dtype=np.float64)
     dx, dy = states[:, 2] - GOAL_POSE[0], states[:, 3] - GOAL_POSE[1]
     cos, sin = cos_sin(states[:, 4] - GOAL_POSE[2])
-    x = _GOAL_COS * dx + _GOAL_SIN * dy
-    y = _GOAL_COS * dy - _GOAL_SIN * dx
+    x = GOAL_COS * dx + GOAL_SIN * dy
+    y = GOAL_COS * dy - GOAL_SIN * dx
     from_goal_x = x - sin * CENTER_OF_GRAVITY[1]
     from_goal_y = y + cos * CENTER_OF_GRAVITY[1] - CENTER_OF_GRAVITY[1]
     distance_squared = from_goal_x * from_goal_x + from_goal_y * from_goal_y
-    near = np.flatnonzero(distance_squared <= _TOUCHING_DISTANCE_SQUARED)
+    near = np.flatnonzero(distance_squared <= TOUCHING_DISTANCE_SQUARED)
     covered = np.zeros(len(states))
     if len(near):
         covered[near] = _overlap_batch(x[near], y[near], cos[near], sin[near]) / T_AREA
@@ -162,7 +163,7 @@ def coverage_batch(states: ArrayLike) -> NDArray[np.float64]:
 
 _CORNERS = np.array(OUTLINE).T[:, :, None]  # (2, 8, 1)
 _LAST_CORNER = np.arange(len(OUTLINE)) - 1
-_BOXES = np.array(_GOAL_BOXES).T[:, :, None, None]  # (4, 2, 1, 1)
+_BOXES = np.array(GOAL_BOXES).T[:, :, None, None]  # (4, 2, 1, 1)
 
 
 def _overlap_batch(

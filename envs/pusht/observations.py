@@ -15,7 +15,6 @@ from envs.pusht.geometry import block_keypoints, keypoints
 
 ObsType = Literal["state", "keypoints", "pixels"]
 OBS_TYPES: tuple[ObsType, ...] = get_args(ObsType)
-IMAGE_SIZE = 96  # px
 
 
 def observe(states: ArrayLike, obs_type: ObsType) -> dict[str, NDArray[Any]]:

@@ -95,10 +95,6 @@ class PushTPhysics:
 
     The engine's contact cache can neither be read nor set, so a copy or a pickle holds the start
     and the set-points of the episode so far and plays them again: it continues to the bit.
-
-    Attributes:
-        coordinates: `state` as a tuple of floats, which costs less to read.
-        velocity: `agent_velocity` as a tuple of floats.
     """
 
     def __init__(self) -> None:
@@ -142,9 +138,8 @@ class PushTPhysics:
         # note of the contact, and pushes them apart from the next physics step on.
         self._space.step(TIME_STEP)
         self._agent.velocity = velocity
-        self._read(velocity)
         self._start = ((x, y, block_x, block_y, angle), order, velocity)
-        self._targets: list[tuple[float, float]] = []
+        self._targets: list[Sequence[float]] = []
 
     def _build(self) -> None:
         """Fill a new space.
@@ -191,10 +186,12 @@ class PushTPhysics:
             ValueError: If the set-point is not finite.
         """
         x, y = float(target[0]), float(target[1])
+        agent = lib.cpBodyGetPosition(self._agent._body)
+        velocity_x, velocity_y = self.velocity
         return self.follow(
             (x, y),
-            agent_velocities(self.coordinates[0], self.velocity[0], x),
-            agent_velocities(self.coordinates[1], self.velocity[1], y),
+            agent_velocities(agent.x, velocity_x, x),
+            agent_velocities(agent.y, velocity_y, y),
         )
 
     def follow(
@@ -215,7 +212,7 @@ class PushTPhysics:
         """
         if not math.isfinite(target[0] + target[1]):
             raise ValueError(f"set-point {target} is not finite; give two finite numbers in px")
-        self._targets.append(target)
+        self.remember(target)
         space, agent, collected = self._space._space, self._agent._body, self._collected
         set_velocity, step = lib.cpBodySetVelocity, lib.cpSpaceStep
         collect = lib.cpSpaceEachCachedArbiter
@@ -224,18 +221,31 @@ class PushTPhysics:
             set_velocity(agent, velocity)
             step(space, TIME_STEP)
             collect(space, _COLLECT_CONTACTS, collected)
-        self._read(velocity)
         count = self._counts.num
         points: int = sum(ffi.unpack(self._counts.arr, count)) if count else 0
         return -(-points // PHYSICS_STEPS)
 
-    def _read(self, agent_velocity: tuple[float, float]) -> None:
-        """Take over what the engine made of the step."""
+    def remember(self, target: Sequence[float]) -> None:
+        """Take note of a set-point, of a control step in the engine that others may have taken."""
+        self._targets.append(target)
+
+    @property
+    def addresses(self) -> tuple[Any, Any, Any]:
+        """The engine's space, agent and block, until the next reset."""
+        return self._space._space, self._agent._body, self._block._body
+
+    @property
+    def coordinates(self) -> tuple[float, float, float, float, float]:
+        """`state` as a tuple of floats, which costs less to read."""
         agent = lib.cpBodyGetPosition(self._agent._body)
         block = lib.cpBodyGetPosition(self._block._body)
-        angle = lib.cpBodyGetAngle(self._block._body)
-        self.velocity = agent_velocity
-        self.coordinates = (agent.x, agent.y, block.x, block.y, angle)
+        return agent.x, agent.y, block.x, block.y, lib.cpBodyGetAngle(self._block._body)
+
+    @property
+    def velocity(self) -> tuple[float, float]:
+        """`agent_velocity` as a tuple of floats."""
+        velocity = lib.cpBodyGetVelocity(self._agent._body)
+        return velocity.x, velocity.y
 
     @property
     def state(self) -> NDArray[np.float64]:

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.pusht.geometry import AGENT_RADIUS, BAR, GOAL_POSE, STEM, WORLD_SIZE, place
-from envs.pusht.observations import IMAGE_SIZE
+from envs.pusht.geometry import AGENT_RADIUS, BAR, GOAL_POSE, IMAGE_SIZE, STEM, WORLD_SIZE, place
 from envs.pusht.physics import WALL_HIGH, WALL_LOW, WALL_RADIUS
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -1,8 +1,9 @@
 """Many Push-T tables stepped in one process.
 
-The same numbers as `PushTEnv` gives, to the bit: the agents' paths, coverage and keypoints are
-computed for all tables at once with numpy in the same order of operations, and each table keeps a
-space of its own.
+The same numbers as `PushTEnv` gives, to the bit; each table keeps a space of its own. A step of all
+tables is one call into C where that can be had (see `compiled`). Otherwise the agents' paths,
+coverage and keypoints are computed for all tables at once with numpy in the same order of
+operations, and each space is stepped from Python.
 
 A table whose episode has ended is frozen: it keeps its observation and its flags, is rewarded 0,
 and costs nothing until it is reset (Gymnasium's AutoresetMode.DISABLED).
@@ -17,6 +18,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.control import Control
+from envs.pusht import compiled
 from envs.pusht.env import (
     CONTROL_HZ,
     MAX_EPISODE_STEPS,
@@ -88,6 +90,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         self._coverage, self._max_coverage = np.zeros(num_envs), np.zeros(num_envs)
         self._contacts, self._steps = np.zeros((2, num_envs), dtype=np.int64)
         self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
+        self._compiled = self._compile()
 
     def reset(
         self,
@@ -123,7 +126,10 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         for array in (self._velocities, self._max_coverage, self._contacts, self._steps):
             array[chosen] = 0
         self._terminated[chosen] = self._truncated[chosen] = False
-        self._refresh(chosen)
+        self._take_over(chosen)
+        self._look(chosen)
+        if self._compiled is not None:
+            self._compiled.look_again(chosen.tolist())
         return self._observe(), self._infos()
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
@@ -146,7 +152,6 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         rewards = np.zeros(self.num_envs)
         if len(live):
             self._advance(live, self._targets(live, actions[live]))
-            self._refresh(live, self.draws)
             covered = self._coverage[live]
             self._max_coverage[live] = np.maximum(self._max_coverage[live], covered)
             self._terminated[live] = covered > SUCCESS_COVERAGE
@@ -165,19 +170,46 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         return np.clip(last + actions, 0.0, WORLD_SIZE)
 
     def _advance(self, live: NDArray[np.int64], targets: Floats) -> None:
-        """Drive the agents of the live tables (L,) to their targets (L, 2)."""
+        """Drive the agents of the live tables (L,) to their targets (L, 2) and look."""
+        if not np.isfinite(targets).all():
+            raise ValueError(f"actions are not finite:\n{targets}\ngive finite numbers in px")
+        if self._compiled is None:
+            self._drive(live, targets)
+            self._take_over(live)
+            self._look(live, self.draws)
+        else:
+            looks = self.obs_type == "keypoints"
+            self._compiled.step(
+                live,
+                targets,
+                self._states,
+                self._velocities,
+                self._contacts,
+                self._coverage,
+                self._observations["state"] if looks else None,
+            )
+            if not looks:
+                self._look(live, self.draws)
+        self._set_points[live] = targets
+
+    def _drive(self, live: NDArray[np.int64], targets: Floats) -> None:
+        """What `CompiledTables.step` does to velocities and contacts, in Python."""
         positions, velocities = self._states[live, :2], self._velocities[live]
         paths = np.array(agent_velocities(positions, velocities, targets))  # (10, L, 2)
         rows = paths.transpose(1, 2, 0).tolist()
         for index, target, (x, y) in zip(live.tolist(), targets.tolist(), rows, strict=True):
             self._contacts[index] = self._tables[index].follow((target[0], target[1]), x, y)
-        self._velocities[live], self._set_points[live] = paths[-1], targets
+        self._velocities[live] = paths[-1]
 
-    def _refresh(self, chosen: NDArray[np.int64], draws: bool = True) -> None:
-        """Take over states of the chosen tables and compute what follows from them."""
+    def _take_over(self, chosen: NDArray[np.int64]) -> None:
+        """Read the states of the chosen tables and compute their coverage."""
         states = np.array([self._tables[index].coordinates for index in chosen.tolist()])
         self._states[chosen] = states
         self._coverage[chosen] = coverage_batch(states)
+
+    def _look(self, chosen: NDArray[np.int64], draws: bool = True) -> None:
+        """Observe the chosen tables."""
+        states = self._states[chosen]
         if self.obs_type == "pixels" and not draws:
             self._observations["state"][chosen] = states[:, :2]
             return
@@ -206,5 +238,15 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         from envs.pusht import render  # pygame is only needed by those who look
 
         set_points = [None if np.isnan(x) else (x, y) for x, y in self._set_points.tolist()]
-        states = [table.coordinates for table in self._tables]
-        return tuple(map(render.frame, states, set_points))
+        return tuple(map(render.frame, self._states.tolist(), set_points))
+
+    def _compile(self) -> compiled.CompiledTables | None:
+        step = compiled.status().step
+        return None if step is None else compiled.CompiledTables(step, self._tables)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_compiled": None}  # it holds addresses
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._compiled = self._compile()

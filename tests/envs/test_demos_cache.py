@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.cache import cache_dir
 from envs.demos import cache, npz
 from envs.demos.demonstrations import Demonstrations, Metadata
 
@@ -124,10 +125,10 @@ def test_two_that_make_the_same_at_once_leave_one_whole_file(folder):
 def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(
     monkeypatch, folder, tmp_path
 ):
-    assert cache.cache_dir() == folder
+    assert cache_dir() == folder
     monkeypatch.delenv("DPBENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "given"))
-    assert cache.cache_dir() == tmp_path / "given" / "dpbench"
+    assert cache_dir() == tmp_path / "given" / "dpbench"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.cache_dir() == tmp_path / ".cache" / "dpbench"
+    assert cache_dir() == tmp_path / ".cache" / "dpbench"

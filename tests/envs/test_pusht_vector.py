@@ -95,8 +95,8 @@ def test_an_ended_episode_is_not_simulated(monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("a frozen table was simulated")
 
-    for table in env._tables:
-        monkeypatch.setattr(table, "follow", refuse)
+    for table in env._tables:  # both ways of stepping tell the table
+        monkeypatch.setattr(table, "remember", refuse)
     *_, infos = env.step(np.zeros((2, 2)))
     assert infos["is_success"].all()
 
