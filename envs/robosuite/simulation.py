@@ -239,8 +239,15 @@ def _import_mujoco() -> None:
 
     States need no graphics; who asks for a picture is then told what is missing (`cameras.py`).
     """
+    global missing_graphics
     try:
-        importlib.import_module("mujoco")
+        mujoco = importlib.import_module("mujoco")
+        if not hasattr(mujoco, "Renderer"):
+            # It left its graphics out without a word, as where PYOPENGL_PLATFORM names another.
+            try:
+                importlib.import_module("mujoco.rendering.classic.gl_context")
+            except ImportError as error:
+                missing_graphics = f"MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}"
     except ModuleNotFoundError as error:
         if error.name == "mujoco":
             raise

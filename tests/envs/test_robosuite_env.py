@@ -259,8 +259,11 @@ def test_pictures_are_drawn_when_they_are_asked_for():
     env.close()
 
 
+@pytest.mark.parametrize("platform", [None, "egl"])
 @pytest.mark.parametrize("renderer", ["osmesa", "nonsense"])
-def test_without_the_renderer_that_was_named_states_work_and_pictures_say_what_is_missing(renderer):
+def test_without_the_renderer_that_was_named_states_work_and_pictures_say_what_is_missing(
+    renderer, platform
+):
     code = (
         "import gymnasium, envs; gymnasium.register_envs(envs)\n"
         "print(gymnasium.make('dpbench/Lift-v1').reset(seed=0)[0].shape)\n"
@@ -272,9 +275,12 @@ def test_without_the_renderer_that_was_named_states_work_and_pictures_say_what_i
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "MUJOCO_GL": renderer},
+        # PyOpenGL's platform is set by whatever drew before in this process.
+        env={k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
+        | {"MUJOCO_GL": renderer}
+        | ({"PYOPENGL_PLATFORM": platform} if platform else {}),
     )
     assert done.stdout.startswith("(19,)"), done.stderr
-    if renderer == "osmesa" and ctypes.util.find_library("OSMesa"):
+    if renderer == "osmesa" and platform is None and ctypes.util.find_library("OSMesa"):
         return
     assert f"MuJoCo cannot draw here (MUJOCO_GL={renderer}: " in done.stdout
