@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.choices import check_least
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -32,6 +33,9 @@ class BcMlpConfig:
     """Residual blocks of two layers."""
     dropout: float = 0.1
     """Of every residual branch, in training."""
+
+    def __post_init__(self) -> None:
+        check_least(self, width=1, blocks=0)
 
 
 class ResidualMlp(nn.Module):

@@ -29,6 +29,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.choices import check_least, check_multiple
 from baselines.nets.attention import Block, causal_mask, initialize, parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose
@@ -59,9 +60,8 @@ class BetConfig:
     """Whether the loss is taken after each observation of a window, as published, or the last."""
 
     def __post_init__(self) -> None:
-        for name in ("bins", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        check_least(self, bins=1, layers=1, heads=1)
+        check_multiple("width", self.width, "heads", self.heads)
 
 
 class Gpt(nn.Module):

@@ -1,4 +1,4 @@
-"""Settings with a few allowed values."""
+"""What is allowed of a setting: one of a few values, or no less than a number."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -16,3 +16,24 @@ def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+def check_least(config: object, **least: int) -> None:
+    """Refuse numbers of a config that are below the least allowed.
+
+    Raises:
+        ValueError: Naming the number.
+    """
+    for name, limit in least.items():
+        if getattr(config, name) < limit:
+            raise ValueError(f"{name} is {getattr(config, name)}; allowed: {limit} or more")
+
+
+def check_multiple(name: str, value: int, of: str, unit: int) -> None:
+    """Refuse a number that is no positive multiple of another setting.
+
+    Raises:
+        ValueError: Naming both.
+    """
+    if value < 1 or value % unit:
+        raise ValueError(f"{name} is {value}; allowed: multiples of {of} = {unit}")

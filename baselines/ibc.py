@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice
+from baselines.choices import check_choice, check_least
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose, rand, randn
 from baselines.normalizer import Normalizer
@@ -83,16 +83,8 @@ class IbcConfig:
     def __post_init__(self) -> None:
         for name, kind in (("search", Search), ("choice", Choice)):
             check_choice(name, getattr(self, name), get_args(kind))
-        for name, least in (
-            ("layers", 1),
-            ("negatives", 1),
-            ("candidates", 1),
-            ("iterations", 1),
-            ("train_iterations", 1),
-            ("obs_layers", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {least} or more")
+        check_least(self, width=1, layers=1, negatives=1, candidates=1)
+        check_least(self, iterations=1, train_iterations=1, obs_layers=0)
 
 
 class Energy(nn.Module):

@@ -30,6 +30,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
+from baselines.choices import check_least
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose, randn
 from baselines.normalizer import Normalizer
@@ -55,12 +56,8 @@ class LstmGmmConfig:
     an episode's start (`train.pads_before=false`)."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "modes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        for name in ("min_std", "test_std"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 or more")
+        check_least(self, hidden=1, layers=1, modes=1)
+        check_least(self, min_std=0, test_std=0)
 
 
 @register("lstm-gmm")

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice
+from baselines.choices import check_choice, check_least, check_multiple
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import ConditionalUnet1d
@@ -52,6 +52,17 @@ class DiffusionUnetConfig(DiffusionConfig):
     activation: Activation = "mish"
     """Of the network."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, groups=1, step_dim=2)
+        check_multiple("step_dim", self.step_dim, "a sine and a cosine", 2)
+        if not self.channels:
+            raise ValueError("channels is empty; allowed: a number a level, such as [64, 128]")
+        for channels in self.channels:
+            check_multiple("channels", channels, "groups", self.groups)
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {self.kernel_size}; allowed: odd numbers from 1")
+
 
 @dataclass(frozen=True)
 class DiffusionTransformerConfig(DiffusionConfig):
@@ -72,6 +83,8 @@ class DiffusionTransformerConfig(DiffusionConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_least(self, layers=1, heads=1)
+        check_multiple("width", self.width, "heads", self.heads)
         check_choice("initial_weights", self.initial_weights, get_args(InitialWeights))
 
 

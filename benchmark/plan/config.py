@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from baselines.choices import Scaling, check_choice
+from baselines.choices import Scaling, check_choice, check_least
 from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
@@ -22,17 +22,6 @@ Schedule = Literal["cosine", "constant"]
 MEASURES = 2
 """Version of what an evaluation measures: raised when a column is added, so that all are played
 again. 2: how the agent moves."""
-
-
-def check_least(config: object, **least: int) -> None:
-    """Refuse numbers of a config that are below the least allowed.
-
-    Raises:
-        ValueError: Naming the number.
-    """
-    for name, limit in least.items():
-        if getattr(config, name) < limit:
-            raise ValueError(f"{name} is {getattr(config, name)}; allowed: {limit} or more")
 
 
 @dataclass(frozen=True)

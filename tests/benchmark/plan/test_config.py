@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -27,15 +28,25 @@ CELL = Cell(
 )
 
 
-def other(hint: Any, value: Any) -> Any:
-    """Another valid value of a setting."""
+def others(hint: Any, value: Any) -> list[Any]:
+    """Other values of a setting, one of which is valid with the rest."""
     if get_origin(hint) is Literal:
-        return next(choice for choice in get_args(hint) if choice != value)
+        return [choice for choice in get_args(hint) if choice != value]
     if isinstance(value, str):
-        return value + "x"
+        return [value + "x"]
     if isinstance(value, tuple):
-        return (*value[:-1], value[-1] * 0.5)
-    return value + 1 if isinstance(value, int) else value * 0.5 + 1e-3
+        return [(*value[:-1], value[-1] * 0.5)]
+    if isinstance(value, bool) or not isinstance(value, int):
+        return [value * 0.5 + 1e-3 if isinstance(value, float) else not value]
+    return [value + 1, value * 3, value // 2]  # some must be odd, or divide another
+
+
+def varied(config: Any, name: str, values: list[Any]) -> Any:
+    """`config` with the first of some values that it allows."""
+    for value in values:
+        with suppress(ValueError):
+            return dataclasses.replace(config, **{name: value})
+    raise AssertionError(f"{name} allows none of {values}")
 
 
 def variations(config: Any) -> Iterator[tuple[str, Any]]:
@@ -44,8 +55,7 @@ def variations(config: Any) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if not dataclasses.is_dataclass(value):
-            change = {field.name: other(hints[field.name], value)}
-            yield field.name, dataclasses.replace(config, **change)
+            yield field.name, varied(config, field.name, others(hints[field.name], value))
 
 
 def all_variations() -> dict[str, Cell]:
