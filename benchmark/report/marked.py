@@ -2,7 +2,7 @@
 
 <!-- table policies pusht human laptop -->      a row a method: score and success by control mode
 <!-- table success scripted laptop -->          a row a method and control mode, a column a task
-<!-- table success scripted laptop ibc -->      the same of one method, a row a control mode
+<!-- table method ibc -->                       all results of a method
 <!-- end -->
 """
 
