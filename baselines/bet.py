@@ -20,7 +20,7 @@ Differences:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class BetConfig:
     """Exponent of the focal loss; 0 is cross-entropy."""
     offset_weight: float = 1000.0
     """Weight of the offset's squared error beside the focal loss."""
-    every_step: bool = field(default=False, metadata={"later": True})
+    every_step: bool = False
     """Whether the loss is taken after each observation of a window, as published, or the last."""
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-Scaling = Literal["min-max", "quantile", "standard"]
+Scaling = Literal["min-max", "quantile", "standard", "min-max-xyz", "max-abs", "none"]
 """How numbers are scaled to a network's range, see `baselines.normalizer`."""
 
 

@@ -22,7 +22,7 @@ Differences:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ class LstmGmmConfig:
     """Smallest standard deviation, in normalised units."""
     test_std: float = 1e-4
     """Standard deviation of sampled actions, in normalised units; 0 leaves the learnt one."""
-    resets: bool = field(default=False, metadata={"later": True})
+    resets: bool = False
     """As published: the loss is taken after each observation of a window, and at run time the
     hidden state is carried on and reset every To predictions. For windows that do not reach before
     an episode's start (`train.pads_before=false`)."""

@@ -7,6 +7,13 @@ Kinds:
         a narrow band around 0. Of a number that nearly always rests, the quantiles are those of
         its moves: rare is not an outlier.
     standard: mean 0, standard deviation 1.
+    min-max-xyz: min-max of the first three dimensions, a place in space; the others, a rotation in
+        six numbers and a gripper's command, lie in [-1, 1] already and stay as they are. Min-max
+        would blow up a number of a rotation that hardly varies (published for robomimic under
+        position control).
+    max-abs: all divided by one number, the largest magnitude of any of them (published for the
+        observations of robomimic).
+    none: as they are (published for robomimic under velocity control).
 """
 
 from __future__ import annotations
@@ -77,6 +84,14 @@ class Normalizer(nn.Module):
 
 def _affine(data: Tensor, kind: Scaling) -> tuple[Tensor, Tensor]:
     """Scale and offset (D,) of y = scale * x + offset."""
+    scale, offset = torch.ones_like(data[0]), torch.zeros_like(data[0])
+    if kind == "none":
+        return scale, offset
+    if kind == "max-abs":
+        return scale / data.abs().max().clamp(min=MIN_SPREAD), offset
+    if kind == "min-max-xyz":
+        scale[:3], offset[:3] = _affine(data[:, :3], "min-max")
+        return scale, offset
     if kind == "standard":
         centre, half = data.mean(0), data.std(0)
     else:

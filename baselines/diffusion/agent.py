@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import torch
@@ -78,7 +78,7 @@ class DiffusionTransformerConfig(DiffusionConfig):
     """Of attention weights and of every residual branch, in training."""
     initial_weights: InitialWeights = "small"
     """small or fan-in, as in `baselines.nets.attention.initialize`."""
-    encoder_weight_decay: float = field(default=1e-6, metadata={"later": True})
+    encoder_weight_decay: float = 1e-6
     """Of all weights of the image encoders, whatever that of the transformer is."""
 
     def __post_init__(self) -> None:

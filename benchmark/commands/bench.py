@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.errors import UsageError, usage_errors
-from benchmark.evidence.tables import present, results_table
-from benchmark.plan.config import Cell
+from benchmark.evidence.tables import headline_episodes, present, results_table
+from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.request import SweepConfig
-from benchmark.plan.sweep import evaluation, load_demonstrations, plan
+from benchmark.plan.sweep import evaluation, evaluations, load_demonstrations, plan
 from benchmark.progress import is_terminal, minutes, say
 from benchmark.report.page import Record, write_report
 from benchmark.running.cost import cost_text, training_seconds
@@ -66,7 +66,7 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     # What is done already comes first, so that the table begins with it.
     ended = [(cell, "") for cell in cells if cell not in todo]
     load = partial(load_demonstrations, config)
-    jobs = [Job(cell, (evaluation(config, cell),), load) for cell in todo]
+    jobs = [Job(cell, evaluations(config, cell), load) for cell in todo]
     failures = []
     left = TimeLeft(jobs, store, workers)
     jobs.sort(key=left.training, reverse=True)  # the longest first: none is left alone at the end
@@ -77,10 +77,11 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
             say(f"{where}\n  failed: {cause}{left.after(cell)}")
             continue
         episodes = _episodes(cell, config, store)
+        headline = headline_episodes(episodes)
         frames.append(episodes)
         say(
-            f"{where}: score {episodes['score'].mean():.3f}, success "
-            f"{episodes['is_success'].mean():.0%}{left.after(cell)}"
+            f"{where}: score {headline['score'].mean():.3f}, success "
+            f"{headline['is_success'].mean():.0%}{left.after(cell)}"
         )
         if number == len(cells) or is_terminal():
             table = present(results_table(pd.concat(frames, ignore_index=True)))
@@ -132,7 +133,7 @@ def report(config: SweepConfig, store: Path, commands: Sequence[str]) -> Path:
     cells = [
         cell
         for cell in plan(config)
-        if Run(cell, store).has_history and Run(cell, store).has(evaluation(config, cell))
+        if Run(cell, store).has_history and has_all(Run(cell, store), config)
     ]
     if not cells:
         raise UsageError("none of these cells is done yet; make bench runs them")
@@ -175,8 +176,34 @@ def _write(
 
 
 def _episodes(cell: Cell, config: SweepConfig, store: Path) -> pd.DataFrame:
-    """The test episodes of a cell that is done, a row an episode."""
-    return Run(cell, store).episodes(evaluation(config, cell)).assign(preset=config.label)
+    """All that was played of a cell that is done, a row an episode, for `results_table`."""
+    return played(Run(cell, store), evaluations(config, cell)).assign(preset=config.label)
+
+
+def played(run: Run, found: Sequence[EvalConfig]) -> pd.DataFrame:
+    """Evaluations of a run, the headline first, with the columns that tell their purpose.
+
+    horizon: chosen or given for the headline, published for what stands beside it; executed: the
+    action horizon that was played, whereas action_horizon is CHOSEN where validation chose it.
+    """
+    frames: list[pd.DataFrame] = []
+    for config in found:
+        episodes = run.episodes(config)
+        is_chosen = config.action_horizon == CHOSEN
+        purpose = "published" if frames else "chosen" if is_chosen else "given"
+        frames.append(
+            episodes.assign(
+                horizon=purpose,
+                executed=episodes["action_horizon"],
+                action_horizon=CHOSEN if is_chosen else episodes["action_horizon"],
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def has_all(run: Run, config: SweepConfig, evidence: bool = True) -> bool:
+    """Whether everything that a sweep plays of a cell is there."""
+    return all(run.has(found, evidence) for found in evaluations(config, run.cell))
 
 
 def _committed(config: SweepConfig, asked: Sequence[Cell]) -> list[tuple[Cell, pd.DataFrame]]:
@@ -185,12 +212,11 @@ def _committed(config: SweepConfig, asked: Sequence[Cell]) -> list[tuple[Cell, p
         return []
     known = {cell.id for cell in asked}
     return [
-        (cell, found.assign(preset=f"{cell.preset}, committed"))
+        (cell, played(run, evaluations(config, cell)).assign(preset=f"{cell.preset}, committed"))
         for cell in committed_cells(asked[0])
         if cell.id not in known
         for run in [Run(cell, Path())]
-        if run.has(at := evaluation(config, cell))
-        for found in [run.episodes(at)]
+        if has_all(run, config)
     ]
 
 
@@ -204,5 +230,5 @@ def state(cell: Cell, config: SweepConfig, store: Path) -> str:
     """How far a cell is in the run store: to do, begun, trained or done."""
     run = Run(cell, store)
     if run.is_trained:
-        return "done" if run.has(evaluation(config, cell), evidence=False) else "trained"
+        return "done" if has_all(run, config, evidence=False) else "trained"
     return "begun" if run.state_path.is_file() else "to do"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.commands.bench import report
+from benchmark.commands.bench import has_all, played, report
 from benchmark.commands.study import draw_kept_studies
 from benchmark.errors import UsageError
 from benchmark.evidence.tables import results_table
@@ -22,7 +22,7 @@ from benchmark.files import write_whole
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.request import SweepConfig
-from benchmark.plan.sweep import evaluation, plan
+from benchmark.plan.sweep import evaluations, plan
 from benchmark.plan.tasks import get_task
 from benchmark.report.marked import Drawn, fill_marked
 from benchmark.running.evidence import all_committed
@@ -112,18 +112,23 @@ def _pages(cells: Iterable[Cell], out: Path) -> Iterable[Page]:
             obs_type=obs_type,
             out=out / name,
         )
+        # With the optimistic columns where all policies have them.
+        with_them = replace(config, checkpoints=10)
+        if all(has_all(Run(cell, Path()), with_them) for cell in group):
+            config = with_them
+            options.append("--checkpoints 10")
         yield Page(name, config, f"python -m benchmark bench {' '.join(options)}")
 
 
 def _is_played(cell: Cell, config: SweepConfig) -> bool:
     run = Run(cell, Path())
-    return run.evidence is not None and run.has(evaluation(config, cell))
+    return run.evidence is not None and has_all(run, config)
 
 
 def _results(cells: list[Cell], config: SweepConfig) -> pd.DataFrame:
     return results_table(
         pd.concat(
-            [Run(cell, Path()).episodes(evaluation(config, cell)) for cell in cells],
+            [played(Run(cell, Path()), evaluations(config, cell)) for cell in cells],
             ignore_index=True,
         )
     )

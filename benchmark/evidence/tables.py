@@ -9,6 +9,12 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.evidence.published_ways import (
+    PUBLISHED_WAYS,
+    WAY_NOTES,
+    published_way_text,
+    with_published_ways,
+)
 from benchmark.evidence.stats import (
     CONFIDENCE,
     Comparison,
@@ -31,9 +37,9 @@ SETTINGS = (
     "method",
     "control",
 )
-ROLES = ("ceiling", "method", "floor")
+ROLES = ("replay", "method", "floor")
 # The demonstrations themselves, from their own initial states, and a policy that never moves.
-REFERENCES = {"demonstrator": "ceiling", "hold-still": "floor"}
+REFERENCES = {"demonstrations, replayed": "replay", "hold-still": "floor"}
 
 # Settings that belong to a method rather than to a table: they are shown only where one method was
 # run under several.
@@ -55,7 +61,10 @@ def headline_episodes(episodes: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: If there is none.
     """
-    headline = episodes[(episodes["split"] == "test") & (episodes["checkpoint"] == "last")]
+    is_headline = (episodes["split"] == "test") & (episodes["checkpoint"] == "last")
+    if "horizon" in episodes:
+        is_headline &= episodes["horizon"] != "published"
+    headline = episodes[is_headline]
     if headline.empty:
         raise ValueError(
             f"none of {len(episodes)} episodes is of a last checkpoint on test seeds: "
@@ -78,11 +87,12 @@ def results_table(
         confidence: Nominal coverage of the intervals.
 
     Returns:
-        The ceiling, then the methods by falling score within a data source and preset, then the
-        floor. Columns: SETTINGS; role (one of ROLES); train_seeds, episodes (in all); score and
+        The demonstrations, then the methods by falling score within a data source and preset, then
+        the floor. Columns: SETTINGS; role (one of ROLES); train_seeds, episodes (in all); score and
         success, each with _low, _high and _interval (how it was found); confidence; length
         (steps); seconds_per_prediction (s; NaN where not measured); updates (mean over training
-        seeds).
+        seeds); executed (the action horizons that were played, as text); and what
+        `with_published_ways` adds.
 
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
@@ -95,6 +105,7 @@ def results_table(
     ]
     results = pd.DataFrame(rows)
     results["role"] = results["method"].map(REFERENCES).fillna("method")
+    results = with_published_ways(results, episodes)
     rank = results["role"].map(ROLES.index)
     return (
         results.assign(rank=rank)
@@ -119,10 +130,16 @@ def _result(
         **_columns("score", score),
         **_columns("success", success),
         "confidence": confidence,
+        "executed": _executed(group),
         "length": float(group["length"].mean()),
         "seconds_per_prediction": float(group["seconds_per_prediction"].mean()),
         "updates": float(group.groupby("train_seed")["updates"].max().mean()),
     }
+
+
+def _executed(group: pd.DataFrame) -> str:
+    horizons = group["executed"] if "executed" in group else group["action_horizon"]
+    return ", ".join(str(horizon) for horizon in sorted(set(horizons.astype(int))))
 
 
 def _columns(name: str, interval: Interval) -> dict[str, str | float]:
@@ -134,24 +151,27 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
 
     Settings in which the rows differ become columns; those they share are named in the notes.
     """
-    shown = settings_shown(results)
-    head = ["method", "control", *(_HEADS[name] for name in shown)]
-    head += ["score", "success", "n", "length", "s/pred", "updates"]
+    shown = [name for name in settings_shown(results) if name != "action_horizon"]
+    head = ["method", "control", "Ta", *(_HEADS[name] for name in shown)]
+    more = [name for name in PUBLISHED_WAYS if results[name].notna().any()]
+    head += ["score", "success", *(PUBLISHED_WAYS[name] for name in more)]
+    head += ["n", "length", "s/pred", "updates"]
     rows = []
     for row in results.to_dict("records"):
         reference = row["role"] != "method"
-        name = f"{row['method']} ({row['role']})" if reference else str(row["method"])
-        cells = [name, "-" if reference else str(row["control"])]
+        cells = [str(row["method"])]
+        cells += ["-", "-"] if reference else [str(row["control"]), str(row["executed"])]
         cells += ["-" if reference and key != "task" else str(row[key]) for key in shown]
         cells += [score_text(row["score"], row["score_low"], row["score_high"])]
         cells += [rate_text(row["success"], row["success_low"], row["success_high"])]
+        cells += [published_way_text(row, name) for name in more]
         cells += [_size_text(row["train_seeds"], row["episodes"]), f"{row['length']:.0f}"]
         seconds, updates = row["seconds_per_prediction"], row["updates"]
         cells += ["-" if pd.isna(seconds) or reference else f"{seconds:.2g}"]
         cells += ["-" if reference else f"{updates:.0f}"]
         rows.append(tuple(cells))
     roles = list(results["role"])
-    left = 2 + len(shown)
+    left = 3 + len(shown)
     return Table(
         caption=caption or f"Results on {', '.join(sorted(set(results['task'])))}",
         head=tuple(head),
@@ -235,7 +255,8 @@ def _against_best(
 def policy_name(row: Mapping[Hashable, object], shown: Sequence[str]) -> str:
     """Name a row of results in words, by its method and the settings that are shown."""
     own = {name: f"{_HEADS[name]} " for name in OWN_SETTINGS}  # a bare number says nothing
-    parts = (f"{own.get(name, '')}{row[name]}" for name in ("method", *shown))
+    texts = {**row, "action_horizon": row.get("action_horizon") or "chosen"}
+    parts = (f"{own.get(name, '')}{texts[name]}" for name in ("method", *shown))
     return ", ".join(parts)
 
 
@@ -272,8 +293,15 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         notes += [
             "One training seed: the interval leaves out how much another training run would differ."
         ]
-    if (results["role"] == "ceiling").any():
-        notes += ["The ceiling is the demonstrations themselves, from their own initial states."]
+    if (methods["action_horizon"] == 0).any():
+        notes += [
+            "Ta: of 1, 2, 4 and 8 the one that scored best on the policy's own validation episodes."
+        ]
+    notes += [WAY_NOTES[name] for name in WAY_NOTES if methods[name].notna().any()]
+    if (results["role"] == "replay").any():
+        notes += [
+            "The demonstrations are replayed from their own initial states, so they bound nothing."
+        ]
     return notes
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from baselines.choices import Scaling, check_choice, check_least
@@ -19,9 +19,15 @@ from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
-MEASURES = 2
-"""Version of what an evaluation measures: raised when a column is added, so that all are played
-again. 2: how the agent moves."""
+MEASURES = 3
+"""Version of what an evaluation measures and on which seeds: raised when that changes, so that all
+are played again."""
+CHOSEN = 0
+"""As an action horizon: the one that did best on the cell's own validation episodes."""
+HORIZONS = (1, 2, 4, 8)
+"""Action horizons that a policy is given the choice of."""
+KEPT = 10
+"""Checkpoints of the published statistics, of the last tenth of a training."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class TrainConfig:
     """Peak of AdamW's learning rate."""
     warmup_updates: int = 500
     """Updates over which the learning rate rises linearly from 0."""
-    schedule: Schedule = field(default="cosine", metadata={"later": True})
+    schedule: Schedule = "cosine"
     """Of the learning rate after the warm-up: cosine falls to 0, constant stays at the peak."""
     betas: tuple[float, float] = (0.95, 0.999)
     """Of AdamW."""
@@ -48,7 +54,7 @@ class TrainConfig:
     """Exponent of the warm-up of the weights' average, see `baselines.ema`."""
     ema_maximum: float = 0.9999
     """Largest decay of that average; 0 evaluates the weights themselves."""
-    pads_before: bool = field(default=True, metadata={"later": True})
+    pads_before: bool = True
     """Whether windows reach before an episode's start, repeating its first observation."""
     precision: Precision = "auto"
     """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
@@ -95,6 +101,8 @@ class Cell:
     """How it is trained."""
     action_scaling: Scaling
     """How actions are scaled to the network's range."""
+    obs_scaling: Scaling = "min-max"
+    """How the observed numbers are scaled to it."""
     obs_horizon: int = 2
     """To."""
     pred_horizon: int = 16
@@ -105,6 +113,7 @@ class Cell:
     def __post_init__(self) -> None:
         check_choice("control", self.control, CONTROLS)
         check_choice("action_scaling", self.action_scaling, get_args(Scaling))
+        check_choice("obs_scaling", self.obs_scaling, get_args(Scaling))
         longest = self.pred_horizon - self.obs_horizon + 1
         if not 1 <= self.action_horizon <= longest:
             raise ValueError(
@@ -137,7 +146,8 @@ class EvalConfig:
     """How a trained policy is evaluated."""
 
     action_horizon: int = 8
-    """Ta, actions executed before the next prediction."""
+    """Ta, actions executed before the next prediction; CHOSEN for the one of HORIZONS with the best
+    mean score on validation episodes."""
     latency: int = 0
     """Steps between the newest observation that the policy sees and its first executed action."""
     inference_steps: int = 0
@@ -149,9 +159,13 @@ class EvalConfig:
     """Which episode seeds."""
     episodes: int = 50
     """How many of them."""
+    checkpoint: int = 0
+    """0 for the last one; 1 to KEPT for one of those that `--checkpoints` keeps."""
 
     def __post_init__(self) -> None:
-        check_least(self, action_horizon=1, latency=0, inference_steps=0, episodes=1)
+        check_least(self, action_horizon=CHOSEN, latency=0, inference_steps=0, episodes=1)
+        if not 0 <= self.checkpoint <= KEPT:
+            raise ValueError(f"checkpoint is {self.checkpoint}; allowed: 0 to {KEPT}")
         check_choice("split", self.split, FIRST_SEED)
 
     @property
@@ -161,7 +175,14 @@ class EvalConfig:
         return f"{self.split}-ta{self.action_horizon}-l{self.latency}-{key}"
 
 
-_SETTINGS = ("seed", "action_scaling", "obs_horizon", "pred_horizon", "action_horizon")
+_SETTINGS = (
+    "seed",
+    "action_scaling",
+    "obs_scaling",
+    "obs_horizon",
+    "pred_horizon",
+    "action_horizon",
+)
 """What `override` changes of a cell itself; the rest says what it is trained on and called."""
 
 
@@ -220,19 +241,5 @@ def _parse(text: str) -> Any:
 
 
 def _hash(config: Any, *more: int) -> str:
-    text = "".join([json.dumps(_hashed(config), sort_keys=True), *map(str, more)])
+    text = "".join([json.dumps(dataclasses.asdict(config), sort_keys=True), *map(str, more)])
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-
-
-def _hashed(config: Any) -> dict[str, Any]:
-    """The settings that make an id.
-
-    A field with the metadata `later` was added when there were runs already: at its default it is
-    left out, so that they keep their ids.
-    """
-    return {
-        field.name: _hashed(value) if dataclasses.is_dataclass(value) else value
-        for field in dataclasses.fields(config)
-        for value in [getattr(config, field.name)]
-        if not (field.metadata.get("later") and value == field.default)
-    }

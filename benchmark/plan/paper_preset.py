@@ -133,6 +133,8 @@ _PUSHT_IMAGES = _IMAGES | {
     "diffusion-transformer": replace(_IMAGES["diffusion-transformer"], pred_horizon=16)
 }
 METHODS = tuple(_STATE)
+PUBLISHED_METHODS = ("diffusion-unet", "diffusion-transformer", "ibc", "lstm-gmm", "bet")
+"""Those that the paper has results of."""
 
 
 def paper_row(method: str, task: str, from_images: bool) -> PaperRow:

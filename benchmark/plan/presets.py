@@ -28,8 +28,14 @@ from baselines.ibc import IbcConfig
 from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
 from baselines.nearest import NearestConfig
-from benchmark.plan.config import Cell, TrainConfig
-from benchmark.plan.paper_preset import METHODS, PUSHT_LENGTHS, PaperRow, paper_row
+from benchmark.plan.config import HORIZONS, Cell, EvalConfig, TrainConfig
+from benchmark.plan.paper_preset import (
+    METHODS,
+    PUBLISHED_METHODS,
+    PUSHT_LENGTHS,
+    PaperRow,
+    paper_row,
+)
 from benchmark.plan.tasks import get_task
 from envs.control import Control
 from envs.demos.demonstrations import DataSet, Demonstrations
@@ -247,9 +253,15 @@ HOME_CONTROL: Mapping[str, Control] = MappingProxyType(
 """The control mode that a study runs a method under, where it compares something else: the
 published one (DP Sec. V: baselines under velocity, Diffusion Policy under position control)."""
 EPISODES: Mapping[str, int] = MappingProxyType(
-    {"smoke": 10, "quick": 50, "laptop": 50, "paper": 50}
+    {"smoke": 10, "quick": 100, "laptop": 200, "paper": 200}
 )
 """Test episodes of each preset."""
+CHOICE_EPISODES: Mapping[str, int] = MappingProxyType(
+    {"smoke": 4, "quick": 20, "laptop": 50, "paper": 100}
+)
+"""Validation episodes by which each preset chooses an action horizon."""
+PUBLISHED_EPISODES = 50
+"""Episodes of the published protocol."""
 
 
 def settings(preset: str, method: str) -> Settings:
@@ -296,10 +308,36 @@ def make_cell(
         agent=chosen.agent,
         train=chosen.train,
         action_scaling=task.action_scaling[control],
+        obs_scaling=task.obs_scaling,
         obs_horizon=chosen.obs_horizon,
         pred_horizon=chosen.pred_horizon,
         action_horizon=chosen.action_horizon,
     )
+
+
+def horizon_trials(cell: Cell) -> list[EvalConfig]:
+    """The validation episodes by which a cell's action horizon is chosen, one config a horizon.
+
+    Those of HORIZONS that its prediction is long enough for.
+    """
+    longest = cell.pred_horizon - cell.obs_horizon + 1
+    return [
+        EvalConfig(horizon, split="validation", episodes=CHOICE_EPISODES[cell.preset])
+        for horizon in HORIZONS
+        if horizon <= longest
+    ]
+
+
+def published_horizon(cell: Cell) -> int | None:
+    """The action horizon that a cell's method was published with.
+
+    None where the method was not published or its prediction here is too short for it.
+    """
+    if cell.method not in PUBLISHED_METHODS:
+        return None
+    from_images = set(get_task(cell.task).obs_shapes(cell.obs_type)) != {"state"}
+    horizon = paper_row(cell.method, cell.task, from_images).action_horizon
+    return horizon if horizon <= cell.pred_horizon - cell.obs_horizon + 1 else None
 
 
 _CHUNKS = (16, 64)

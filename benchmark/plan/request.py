@@ -64,13 +64,23 @@ class SweepConfig(Request):
     set: tuple[str, ...] = ()
     """Changed settings, such as train.updates=500 or agent.channels=[64,128]."""
     action_horizon: int | None = None
-    """Actions executed before the next prediction; None takes the preset's."""
+    """Actions executed before the next prediction; None takes, of 1, 2, 4 and 8, the one that does
+    best on the policy's own validation episodes."""
     latency: int = 0
     """Steps between the newest observation a policy sees and its first executed action."""
     inference_steps: int = 0
     """Denoising steps of a prediction (IBC: rounds of its search); 0 takes the preset's."""
+    checkpoints: int = 0
+    """10 also plays the last ten checkpoints as published, for the optimistic columns."""
     with_evidence: bool = False
     """Show the committed policies of this task, data and preset in the table too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.action_horizon is not None and self.action_horizon < 1:
+            raise UsageError(f"action_horizon is {self.action_horizon}; allowed: 1 or more")
+        if self.checkpoints not in (0, 10):
+            raise UsageError(f"checkpoints is {self.checkpoints}; allowed: 0 or 10, as published")
 
     @property
     def label(self) -> str:

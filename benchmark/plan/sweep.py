@@ -6,8 +6,15 @@ from collections import Counter
 from dataclasses import replace
 
 from benchmark.errors import usage_errors
-from benchmark.plan.config import Cell, EvalConfig, override
-from benchmark.plan.presets import EPISODES, PRESETS, Described, make_cell
+from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig, override
+from benchmark.plan.presets import (
+    EPISODES,
+    PRESETS,
+    PUBLISHED_EPISODES,
+    Described,
+    make_cell,
+    published_horizon,
+)
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.tasks import get_task
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
@@ -16,11 +23,29 @@ from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 def evaluation(config: SweepConfig, cell: Cell) -> EvalConfig:
     """How a cell is evaluated: its last checkpoint on test seeds."""
     return EvalConfig(
-        cell.action_horizon if config.action_horizon is None else config.action_horizon,
+        CHOSEN if config.action_horizon is None else config.action_horizon,
         config.latency,
         config.inference_steps,
         episodes=EPISODES[cell.preset] if config.episodes is None else config.episodes,
     )
+
+
+def evaluations(config: SweepConfig, cell: Cell) -> tuple[EvalConfig, ...]:
+    """Everything that is played of a cell, the headline first.
+
+    Beside it stand the same episodes at the published action horizon and, on demand, the published
+    protocol: its episodes at every one of the last checkpoints.
+    """
+    headline, published = evaluation(config, cell), published_horizon(cell)
+    found = [headline]
+    if headline.action_horizon == CHOSEN and published is not None:
+        found.append(replace(headline, action_horizon=published))
+    if config.checkpoints and cell.train.updates:
+        protocol = EvalConfig(
+            published or cell.action_horizon, split="published", episodes=PUBLISHED_EPISODES
+        )
+        found += [replace(protocol, checkpoint=number) for number in range(1, KEPT + 1)]
+    return tuple(found)
 
 
 def plan(config: SweepConfig) -> list[Cell]:

@@ -97,6 +97,8 @@ class Task:
     reference: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
     """States (E, Ds) to what the first velocity of an episode is relative to, (E, Da); None where
     velocities are no differences of set-points and are recorded, as the array `delta`."""
+    obs_scaling: Scaling = "min-max"
+    """How a policy scales the observed numbers."""
     motion: Motion | None = None
     """How the agent's motion is measured; None leaves that out."""
     catalogue: Callable[[Source], DataSet | None] = lambda _: None
@@ -239,10 +241,11 @@ def _robosuite(name: TaskName) -> Task:
         obs_types=OBS_TYPES,
         max_steps=scenes.MAX_EPISODE_STEPS,
         action_dim=ACTION_DIM,
-        action_scaling={"position": "min-max", "velocity": "min-max"},
+        action_scaling={"position": "min-max-xyz", "velocity": "none"},
         obs_shapes=partial(_robosuite_shapes, scene.state_dim),
         load=partial(robosuite_sources.load_robosuite, name),
         reference=None,
+        obs_scaling="max-abs",
         motion=Motion(
             lambda states, _: robot_part(states)[..., :3],
             _robosuite_path,

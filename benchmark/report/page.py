@@ -109,7 +109,7 @@ def write_report(record: Record, out_dir: Path) -> Path:
     if not record.history.empty:
         pictures["training"] = _training_picture(record.history, out_dir)
     headline = headline_episodes(episodes)
-    seeds = headline["seed"][headline["method"].map(REFERENCES) != "ceiling"]
+    seeds = headline["seed"][headline["method"].map(REFERENCES) != "replay"]
     page = _template().render(
         tasks=" and ".join(sorted(set(results["task"]))),
         summary=_summary(results),
@@ -166,7 +166,7 @@ def _results_picture(results: pd.DataFrame, out_dir: Path) -> Picture:
         "results",
         _data_uri(drawing),
         f"Dot plot of the mean score and the success rate of {count} policies with their "
-        "intervals, against the ceiling and the floor. The table above holds its numbers.",
+        "intervals, against the demonstrations and the floor. The table above holds its numbers.",
         "Mean score and success rate on the test seeds with 95 % intervals.",
         620,
     )
@@ -193,13 +193,13 @@ def _data_uri(drawing: Path) -> str:
 def _strips(headline: pd.DataFrame, results: pd.DataFrame) -> list[Strip]:
     """List the outcomes of every training run, in the order of the results.
 
-    The ceiling is left out: its episodes start from states of their own.
+    The demonstrations are left out: their episodes start from states of their own.
     """
     by = list(SETTINGS)
     groups = dict(iter(headline.groupby(by, dropna=False)))
     shown = settings_shown(results)
     strips = []
-    for row in results[results["role"] != "ceiling"].to_dict("records"):
+    for row in results[results["role"] != "replay"].to_dict("records"):
         reference = row["role"] != "method"
         name = str(row["method"]) if reference else policy_name(row, ["control", *shown])
         for train_seed, run in groups[tuple(row[key] for key in by)].groupby("train_seed"):

@@ -36,7 +36,7 @@ DASHES: tuple[Dashes, ...] = (
     (0, (6, 2, 1, 2)),
 )
 
-_REFERENCE_STYLES = {"ceiling": ("#555555", "--"), "floor": ("#555555", ":")}
+_REFERENCE_STYLES = {"replay": ("#555555", "--"), "floor": ("#555555", ":")}
 _PANELS = (
     ("loss", "training loss"),
     ("action_error", "action error\n(units of the action)"),
@@ -52,7 +52,7 @@ def results_figure(results: pd.DataFrame) -> Figure:
 
     Returns:
         Two panels that share their rows, a row for every method (and for every other setting that
-        differs); the ceiling and the floor are lines through all rows.
+        differs); the demonstrations and the floor are lines through all rows.
     """
     methods = results[results["role"] == "method"]
     shown = settings_shown(results)
@@ -223,7 +223,7 @@ def empty_figure(width: float, height: float) -> Figure:
 def _draw_references(axes: Axes, results: pd.DataFrame, column: str, scale: float) -> None:
     for row in results[results["role"] != "method"].to_dict("records"):
         colour, line = _REFERENCE_STYLES[row["role"]]
-        label = f"{row['method']} ({row['role']})"
+        label = str(row["method"])
         axes.axvline(
             scale * row[column], color=colour, linestyle=line, linewidth=1.2, label=label, zorder=1
         )

@@ -41,7 +41,7 @@ class Replay:
 def references(
     cell: Cell, demos: Callable[[], Demonstrations], config: EvalConfig, store: Path
 ) -> list[pd.DataFrame]:
-    """The ceiling and the floor of a table, a row an episode.
+    """The demonstrations and the floor of a table, a row an episode.
 
     Args:
         cell: One of the table's cells; what it is trained on matters, not its method.
@@ -51,7 +51,7 @@ def references(
     """
     measures = f"m{MEASURES}"
     named = f"{cell.task}-{cell.data}-{cell.data_version}-{cell.num_demonstrations}"
-    ceiling = kept_frame(
+    replayed = kept_frame(
         store,
         f"references/demonstrator-{named}-{measures}.parquet",
         lambda: demonstrator(cell.task, demos()),
@@ -60,13 +60,13 @@ def references(
     still = EvalConfig(split=config.split, episodes=config.episodes)
     name = f"references/hold-still-{cell.task}-{still.id}.parquet"
     floor = kept_frame(store, name, lambda: hold_still(cell.task, still))
-    replay = EvalConfig(1, episodes=len(ceiling))
+    replay = EvalConfig(1, episodes=len(replayed))
     return [
         describe(episodes, cell, played, steps=0).assign(
-            cell=name, method=name, train_seed=-1, updates=0
+            cell=name, method=name, train_seed=-1, updates=0, horizon="given", executed=0
         )
         for name, episodes, played in (
-            ("demonstrator", ceiling, replay),
+            ("demonstrations, replayed", replayed, replay),
             ("hold-still", floor, config),
         )
     ]

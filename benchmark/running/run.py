@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 
 from baselines.agent import Agent
-from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig
+from benchmark.plan.presets import horizon_trials
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import Task, get_task
 from benchmark.running.motion import STUCK_SECONDS, motion_measures
@@ -38,11 +39,23 @@ def run_cell(
 
 
 def train_cell(
-    cell: Cell, demos: Callable[[], Demonstrations], store: Path, device: torch.device
+    cell: Cell,
+    demos: Callable[[], Demonstrations],
+    store: Path,
+    device: torch.device,
+    keeps_checkpoints: bool = False,
 ) -> None:
-    """Train a cell if that is not done yet; only then are its demonstrations asked for."""
+    """Train a cell if that is not done yet; only then are its demonstrations asked for.
+
+    Where its last checkpoints are asked for and were not kept, it is trained again.
+    """
     run = Run(cell, store)
-    once(run.history_path, lambda _: train(run, demos(), device, validation(cell)))
+    if keeps_checkpoints and cell.train.updates and not run.checkpoint(KEPT).is_dir():
+        run.history_path.unlink(missing_ok=True)
+    once(
+        run.history_path,
+        lambda _: train(run, demos(), device, validation(cell), keeps_checkpoints),
+    )
 
 
 def evaluate_cell(
@@ -50,13 +63,20 @@ def evaluate_cell(
 ) -> pd.DataFrame:
     """Play a trained cell if that is not done yet.
 
+    At the chosen action horizon, the trials that it is chosen by are played before.
+
     Returns:
         A row an episode, with the columns that say what was run.
     """
     run = Run(cell, store)
+    if config.action_horizon == CHOSEN:
+        for trial in horizon_trials(cell):
+            evaluate_cell(cell, trial, store, device)
+        config = run.resolved(config)
 
     def write(path: Path) -> None:
-        write_parquet(evaluate(run.agent().to(device), cell, config), path)
+        agent = run.agent(config.checkpoint).to(device)
+        write_parquet(evaluate(agent, cell, config), path)
 
     once(run.evaluation_path(config), write)
     return run.episodes(config)

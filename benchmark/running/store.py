@@ -4,6 +4,7 @@ runs/<cell id>/config.json           the resolved settings of the cell
                machine.json          what it was trained on
                state.safetensors     an unfinished training, to continue from
                checkpoint/           the finished policy (averaged weights)
+               checkpoints/<k>/      its last ones, where they were asked for
                history.parquet       loss, action error, validation score while training
                episodes/<eval>.parquet   one evaluation, a row an episode
                measured/<name>       what a study measured of the policy
@@ -20,6 +21,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +31,8 @@ from baselines.agent import Agent
 from baselines.checkpoints import load_agent, save_agent
 from benchmark.evidence.cell_file import CellEvidence, read_cell
 from benchmark.files import write_whole
-from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig
+from benchmark.plan.presets import horizon_trials
 from benchmark.running.once import once
 
 MEASURED = "measured"
@@ -89,14 +92,18 @@ class Run:
 
     def finish(self, agent: Agent, history: pd.DataFrame) -> None:
         """Keep the trained policy and its history; drop what was kept to continue from."""
-        save_agent(agent, self.folder / "checkpoint")
+        save_agent(agent, self.checkpoint())
         write_parquet(history, self.history_path)
         self.state_path.unlink(missing_ok=True)
         (self.folder / "error.txt").unlink(missing_ok=True)
 
-    def agent(self) -> Agent:
-        """The trained policy."""
-        return load_agent(self.folder / "checkpoint")
+    def checkpoint(self, number: int = 0) -> Path:
+        """The folder of the last policy, or of one of those kept before it, counted from 1."""
+        return self.folder / (f"checkpoints/{number}" if number else "checkpoint")
+
+    def agent(self, checkpoint: int = 0) -> Agent:
+        """The trained policy, or what it was at an earlier checkpoint."""
+        return load_agent(self.checkpoint(checkpoint))
 
     def machine(self) -> dict[str, str]:
         """What it was trained on; empty where that was not written down."""
@@ -124,10 +131,33 @@ class Run:
         return self.folder / "episodes" / f"{config.id}.parquet"
 
     def has(self, config: EvalConfig, evidence: bool = True) -> bool:
-        """Whether an evaluation is in the run store or, unless left out, in the evidence."""
+        """Whether an evaluation is in the run store or, unless left out, in the evidence.
+
+        One at the chosen action horizon is there with the trials that it is chosen by.
+        """
+        if config.action_horizon == CHOSEN:
+            trials = horizon_trials(self.cell)
+            return all(self.has(trial, evidence) for trial in trials) and self.has(
+                self.resolved(config), evidence
+            )
         return self.evaluation_path(config).is_file() or (
             evidence and self._committed(config) is not None
         )
+
+    def resolved(self, config: EvalConfig) -> EvalConfig:
+        """The config with its action horizon: the one of the best mean score, or the longer of two.
+
+        Raises:
+            FileNotFoundError: If one of the trials that decide it was never played.
+        """
+        if config.action_horizon != CHOSEN:
+            return config
+        scores = {
+            trial.action_horizon: float(self.episodes(trial)["score"].mean())
+            for trial in horizon_trials(self.cell)
+        }
+        best = max(scores, key=lambda horizon: (scores[horizon], horizon))
+        return replace(config, action_horizon=best)
 
     def episodes(self, config: EvalConfig) -> pd.DataFrame:
         """One evaluation, a row an episode.
@@ -135,6 +165,7 @@ class Run:
         Raises:
             FileNotFoundError: If it was never played.
         """
+        config = self.resolved(config)
         if not self.evaluation_path(config).is_file():
             committed = self._committed(config)
             if committed is not None:
@@ -211,7 +242,7 @@ def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int)
         "preset": cell.preset,
         "train_seed": cell.seed,
         "updates": cell.train.updates,
-        "checkpoint": "last",
+        "checkpoint": f"{config.checkpoint} of {KEPT}" if config.checkpoint else "last",
         "action_horizon": config.action_horizon,
         "latency": config.latency,
         "inference_steps": steps,

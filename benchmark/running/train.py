@@ -21,12 +21,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from baselines.agent import Agent, Batch, Spec, agent_class
+from baselines.checkpoints import save_agent
 from baselines.ema import EMA
 from baselines.flat import FlatAdamW
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.files import write_whole
-from benchmark.plan.config import Cell, TrainConfig
+from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
@@ -65,7 +66,9 @@ class TrainingData:
             name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))
             for name, array in demos.observations.items()
         }
-        normalizer = Normalizer.fit(tensors, {"state": "min-max", "action": cell.action_scaling})
+        normalizer = Normalizer.fit(
+            tensors, {"state": cell.obs_scaling, "action": cell.action_scaling}
+        )
         tensors = {name: value.to(device) for name, value in tensors.items()}
         windows = Windows(
             {name: tensors[name] for name in spec.obs_shapes},
@@ -229,8 +232,20 @@ class Trainer:
         self.history = progress["history"]
 
 
+def kept_marks(updates: int) -> dict[int, int]:
+    """The updates whose averaged weights are kept on demand, to their number from 1 to KEPT.
+
+    A hundredth of the training apart, as published: every 50 of some 5,000 epochs.
+    """
+    return {round(updates * (100 - KEPT + k) / 100): k for k in range(1, KEPT + 1)}
+
+
 def train(
-    run: Run, demos: Demonstrations, device: torch.device, validate: Validate | None = None
+    run: Run,
+    demos: Demonstrations,
+    device: torch.device,
+    validate: Validate | None = None,
+    keeps_checkpoints: bool = False,
 ) -> Agent:
     """Train a cell, or continue where an earlier call was interrupted, and keep the result.
 
@@ -239,6 +254,7 @@ def train(
         demos: What it is trained on.
         device: Where.
         validate: Measures a policy at checkpoints; None leaves that out.
+        keeps_checkpoints: Whether the last KEPT averages of the weights are kept too.
 
     Returns:
         The policy with averaged weights, in evaluation mode.
@@ -258,6 +274,7 @@ def train(
     marks = {
         round(config.updates * i / config.checkpoints) for i in range(1, 1 + config.checkpoints)
     }
+    kept = kept_marks(config.updates) if keeps_checkpoints else {}
     saved = time.monotonic()
     what = f"{run.cell.method} {run.cell.control}: train"
     with progress_bar(config.updates, what, "update", trainer.update) as bar:
@@ -268,6 +285,8 @@ def train(
             if at_mark or trainer.update % row_every == 0:
                 trainer.log(at_mark, validate)
                 _show(bar, trainer, run)
+            if trainer.update in kept:
+                save_agent(trainer.ema.module.eval(), run.checkpoint(kept[trainer.update]))
             if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(run)
                 saved = time.monotonic()

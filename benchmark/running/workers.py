@@ -41,6 +41,11 @@ class Job:
     demos: Callable[[], Demonstrations]
     """Gives its demonstrations; called in the process that needs them, so it must pickle."""
 
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether an earlier checkpoint than the last is to be played."""
+        return any(evaluation.checkpoint for evaluation in self.evaluations)
+
 
 def is_done(job: Job, store: Path, evidence: bool = False) -> bool:
     """Whether a cell is trained and every evaluation asked for is on disk, or in the evidence."""
@@ -126,7 +131,7 @@ def _attempt(job: Job, store: Path, device: torch.device) -> str:
     error = Run(job.cell, store).folder / "error.txt"
     error.unlink(missing_ok=True)
     try:
-        train_cell(job.cell, job.demos, store, device)
+        train_cell(job.cell, job.demos, store, device, job.keeps_checkpoints)
         for evaluation in job.evaluations:
             evaluate_cell(job.cell, evaluation, store, device)
     except Exception as cause:

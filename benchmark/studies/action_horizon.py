@@ -43,7 +43,7 @@ def horizon_jobs(study: Study, config: StudyConfig) -> list[Job]:
     for job in study.home_jobs(config):
         for horizon in SMOKE_HORIZONS if config.is_smoke else HORIZONS:
             cell = predicting(job.cell, horizon)
-            jobs.append(replace(job, cell=cell, evaluations=(config.evaluation(cell, horizon),)))
+            jobs.append(replace(job, cell=cell, evaluations=(config.evaluation(horizon),)))
     return merged(jobs)
 
 

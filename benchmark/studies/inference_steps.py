@@ -61,7 +61,7 @@ class InferenceSteps(Study):
         )
 
     def _evaluations(self, config: StudyConfig, cell: Cell) -> tuple[EvalConfig, ...]:
-        at = config.evaluation(cell)
+        at = config.evaluation()
         counts = SMOKE_STEPS if config.is_smoke else STEPS
         ddim = [replace(at, inference_steps=count, sampler="ddim") for count in counts]
         ddpm = [] if config.is_smoke else [replace(at, inference_steps=100, sampler="ddpm")]

@@ -48,7 +48,7 @@ class Latency(Study):
                     own = config.job(method, control, seed)
                     horizon = own.cell.action_horizon
                     cell = predicting(own.cell, horizon + max(latencies))
-                    at = config.evaluation(cell, horizon)
+                    at = config.evaluation(horizon)
                     evaluations = tuple(replace(at, latency=latency) for latency in latencies)
                     jobs.append(replace(own, cell=cell, evaluations=evaluations))
         return merged(jobs)

@@ -22,7 +22,7 @@ from baselines.diffusion.agent import DiffusionAgent
 from benchmark.errors import UsageError
 from benchmark.evidence.stats import Interval
 from benchmark.evidence.text_table import Table
-from benchmark.plan.config import Cell, EvalConfig
+from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.presets import EPISODES, HOME_CONTROL, PRESETS, Described, make_cell
 from benchmark.plan.request import StudyRequest, SweepConfig
 from benchmark.plan.sweep import described
@@ -113,16 +113,16 @@ class StudyConfig(StudyRequest):
             self.preset, method, control, seed, self.obs_type, demos or self.described()
         )
 
-    def evaluation(self, cell: Cell, action_horizon: int | None = None) -> EvalConfig:
-        """How a sweep plays a cell, so that both share one evaluation."""
-        horizon = cell.action_horizon if action_horizon is None else action_horizon
+    def evaluation(self, action_horizon: int | None = None) -> EvalConfig:
+        """How a sweep plays cells, so that both share one evaluation; or at a given Ta."""
+        horizon = CHOSEN if action_horizon is None else action_horizon
         return EvalConfig(horizon, episodes=self.episodes or EPISODES[self.preset])
 
     def job(self, method: str, control: Control, seed: int, on: Other | None = None) -> Job:
         """A cell as a sweep makes and plays it, on other demonstrations if given."""
         demos, load = on or (self.described(), self.loader())
         cell = self.cell(method, control, seed, demos)
-        return Job(cell, (self.evaluation(cell),), load)
+        return Job(cell, (self.evaluation(),), load)
 
 
 @lru_cache(maxsize=8)

@@ -42,7 +42,7 @@ def make_episodes() -> EpisodesMaker:
                 "latency": 0,
                 "inference_steps": 16,
                 "split": "test",
-                "seed": np.tile(np.arange(100_000, 100_000 + E), S),
+                "seed": np.tile(np.arange(300_000, 300_000 + E), S),
                 "is_success": score >= 1.0,
                 "score": score,
                 "max_coverage": 0.95 * score,
@@ -78,8 +78,8 @@ def pusht_episodes(make_episodes: EpisodesMaker) -> pd.DataFrame:
         for control, loss in (("position", 0.0), ("velocity", 0.12)):
             raw = mean - loss + difficulty + rng.gumbel(0.08, 0.12, (3, 50)) * -1 + 0.16
             frames.append(make_episodes(method, np.clip(raw, 0, 1), control=control))
-    ceiling = make_episodes(
-        "demonstrator",
+    replayed = make_episodes(
+        "demonstrations, replayed",
         np.ones((1, 200)),
         train_seeds=[-1],
         seed=np.arange(200),  # demonstrations have initial states of their own
@@ -93,7 +93,7 @@ def pusht_episodes(make_episodes: EpisodesMaker) -> pd.DataFrame:
         updates=0,
         inference_steps=0,
     )
-    return pd.concat([*frames, ceiling, floor], ignore_index=True)
+    return pd.concat([*frames, replayed, floor], ignore_index=True)
 
 
 @pytest.fixture(scope="session")

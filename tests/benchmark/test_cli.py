@@ -151,6 +151,7 @@ def test_an_interruption_ends_with_code_130_and_the_same_command_goes_on(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["bench", *TINY, *FEW_UPDATES, "agent.num_inference_steps=1", "--episodes", "1"]
+    command += ["--action-horizon", "8"]
     step = Trainer.step
 
     def interrupted(trainer: Trainer) -> None:

@@ -95,11 +95,11 @@ def cells_of(config: SweepConfig) -> list[Cell]:
     return plan(config)
 
 
-def test_a_sweep_ends_in_a_table_of_all_cells_between_floor_and_ceiling(swept: Swept) -> None:
+def test_a_sweep_ends_in_a_table_of_all_cells_between_floor_and_demonstrations(swept: Swept) -> None:
     assert swept.succeeded
     table = swept.printed.rsplit("[2/2]")[1]
     assert table.count("diffusion-unet") >= 2
-    for name in ("position", "velocity", "demonstrator", "hold-still"):
+    for name in ("position", "velocity", "demonstrations, replayed", "hold-still"):
         assert name in table
 
 
@@ -109,7 +109,7 @@ def test_a_sweep_writes_a_report_that_says_which_command_made_it(swept: Swept) -
     assert page.parent == folder
     assert COMMAND in page.read_text()
     results = pd.read_csv(folder / "results.csv")
-    assert set(results["method"]) == {"demonstrator", "hold-still", "diffusion-unet"}
+    assert set(results["method"]) == {"demonstrations, replayed", "hold-still", "diffusion-unet"}
 
 
 def test_every_cell_leaves_config_history_policy_and_episodes(swept: Swept) -> None:
@@ -121,7 +121,7 @@ def test_every_cell_leaves_config_history_policy_and_episodes(swept: Swept) -> N
         assert run.history()["update"].tolist() == [1, 2]
         assert run.agent().config.channels == (8,)
         episodes = run.episodes(evaluation(CONFIG, cell))
-        assert episodes["seed"].tolist() == [100_000, 100_001]
+        assert episodes["seed"].tolist() == [300_000, 300_001]
         assert set(episodes["control"]) == {cell.control}
         assert set(episodes["inference_steps"]) == {1}
         assert np.isfinite(episodes["score"]).all()
@@ -234,7 +234,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
     assert str(error) in last
     assert "Traceback" in error.read_text()
     assert not Run(broken, tmp_path).is_trained
-    assert Run(fine, tmp_path).evaluation_path(evaluation(config, fine)).is_file()
+    assert Run(fine, tmp_path).has(evaluation(config, fine))
 
     assert run_sweep(config, tmp_path).succeeded
     assert not error.exists()

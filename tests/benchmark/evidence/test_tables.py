@@ -28,13 +28,13 @@ def two_checkpoints(make_episodes: EpisodesMaker) -> pd.DataFrame:
     )
 
 
-def test_rows_run_from_the_ceiling_over_falling_scores_to_the_floor(
+def test_rows_run_from_the_demonstrations_over_falling_scores_to_the_floor(
     pusht_episodes: pd.DataFrame,
 ) -> None:
     shuffled = pusht_episodes.sample(frac=1, random_state=0)
     results = results_table(shuffled)
-    assert list(results["role"]) == ["ceiling"] + ["method"] * 10 + ["floor"]
-    assert results["method"].iloc[0] == "demonstrator"
+    assert list(results["role"]) == ["replay"] + ["method"] * 10 + ["floor"]
+    assert results["method"].iloc[0] == "demonstrations, replayed"
     assert results["method"].iloc[-1] == "hold-still"
     scores = results["score"][results["role"] == "method"]
     assert scores.is_monotonic_decreasing
@@ -215,7 +215,7 @@ def test_markdown_latex_and_csv_hold_every_row(
         f"results.{kind}" for kind in ("txt", "md", "tex", "csv")
     ]
     text, markdown, latex, numbers = (path.read_text() for path in paths)
-    assert "hold-still (floor)" in text
+    assert "hold-still" in text
     pipes = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(pipes) == 4
     assert len({line.count("|") for line in pipes}) == 1

@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
-from benchmark.plan.seeding import derive, episode_seeds
+from benchmark.plan.seeding import FIRST_SEED, derive, episode_seeds
 
 
-def test_test_seeds_are_the_published_ones_and_validation_seeds_are_others() -> None:
-    assert episode_seeds("test", 50) == list(range(100_000, 100_050))
+def test_no_two_splits_share_a_seed() -> None:
+    assert episode_seeds("published", 50) == list(range(100_000, 100_050))
+    assert episode_seeds("test", 2) == [300_000, 300_001]
     assert episode_seeds("validation", 3) == [200_000, 200_001, 200_002]
-    assert not set(episode_seeds("test", 100_000)) & set(episode_seeds("validation", 100_000))
+    seeds = [set(episode_seeds(split, 100_000)) for split in FIRST_SEED]
+    assert len(set.union(*seeds)) == 300_000
 
 
 @pytest.mark.parametrize("count", [0, 100_001])

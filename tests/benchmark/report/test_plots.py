@@ -60,14 +60,14 @@ def test_the_best_method_is_on_top_of_the_results_figure(pusht_results: pd.DataF
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # downwards
 
 
-def test_ceiling_and_floor_are_lines_through_all_rows(pusht_results: pd.DataFrame) -> None:
+def test_demonstrations_and_floor_are_lines_through_all_rows(pusht_results: pd.DataFrame) -> None:
     for axes, column, scale in zip(
         results_figure(pusht_results).axes, ("score", "success"), (1, 100), strict=True
     ):
         lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
         by_method = pusht_results.set_index("method")[column]
-        assert lines["demonstrator (ceiling)"] == scale * by_method["demonstrator"]
-        assert lines["hold-still (floor)"] == pytest.approx(scale * by_method["hold-still"])
+        assert lines["demonstrations, replayed"] == scale * by_method["demonstrations, replayed"]
+        assert lines["hold-still"] == pytest.approx(scale * by_method["hold-still"])
 
 
 def test_control_modes_differ_in_marker_and_keep_their_look(make_episodes: EpisodesMaker) -> None:

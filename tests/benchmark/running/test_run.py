@@ -90,7 +90,7 @@ def test_an_evaluation_plays_the_seeds_and_denoising_steps_it_is_asked_for(
     agent: DiffusionUnet, asked: list[tuple[list[int], EvalConfig]]
 ) -> None:
     episodes = evaluate(agent, make_cell(), EvalConfig(episodes=3, inference_steps=5))
-    assert asked[0][0] == [100_000, 100_001, 100_002]
+    assert asked[0][0] == [300_000, 300_001, 300_002]
     assert set(episodes["inference_steps"]) == {5}
     assert agent.diffusion.config.num_inference_steps == 5
     assert episodes["stuck"].all()  # they never move
@@ -110,7 +110,7 @@ def test_a_cell_that_is_done_is_read_and_not_run(tmp_path: Path, agent: Diffusio
     cell, config = make_cell(), EvalConfig()
     run = Run(cell, tmp_path)
     run.finish(agent, pd.DataFrame({"update": [1.0], "loss": [0.5]}))
-    kept = pd.DataFrame({"seed": [100_000], "score": [0.7]})
+    kept = pd.DataFrame({"seed": [300_000], "score": [0.7]})
     write_parquet(kept, run.evaluation_path(config))
 
     class Untouched(Demonstrations):
