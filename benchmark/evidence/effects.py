@@ -59,7 +59,7 @@ def mean(episodes: pd.DataFrame, column: str = "score") -> Effect:
     table = episode_table(episodes, column).to_numpy()
     if table.shape[0] == 1 and column in BINARY:
         return Share(int(table.sum()), table.shape[1])
-    return _effect([Term(table, 1.0, _bounds(column, table))] if table.shape[1] > 1 else [], table)
+    return _one(table, _bounds(column, table))
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Effect:
@@ -91,9 +91,10 @@ def contrast(terms: Sequence[tuple[float, pd.DataFrame]], column: str = "score")
     ):
         a, b = tables
         return PairedSuccess(int((a > b).sum()), int((a < b).sum()), a.shape[1])
-    joined = _joined(weights, [frame for _, frame in terms], tables, column)
-    total = sum(term.weight * term.table.mean(0, keepdims=True) for term in joined)
-    return _effect(joined if tables[0].shape[1] > 1 else [], np.asarray(total))
+    if tables[0].shape[1] == 1:
+        total = sum(weight * table.mean() for weight, table in zip(weights, tables, strict=True))
+        return Unknown(float(total), min(map(len, tables)))
+    return Contrast(_joined(weights, [frame for _, frame in terms], tables, column))
 
 
 def ratio(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Effect:
@@ -178,7 +179,7 @@ def independent(values: Array, bounds: tuple[float, float] = UNBOUNDED) -> Effec
     known = known[~np.isnan(known)][None]
     if not known.size:
         raise ValueError(f"none of {len(values)} values is known: there is no mean")
-    return _effect([Term(known, 1.0, bounds)] if known.size > 1 else [], known)
+    return _one(known, bounds)
 
 
 @dataclass(frozen=True)
@@ -233,8 +234,10 @@ class Unknown:
         return 1.0
 
 
-def _effect(terms: Sequence[Term], table: Array) -> Effect:
-    return Contrast(terms) if terms else Unknown(float(table.mean()), table.shape[0])
+def _one(table: Array, bounds: tuple[float, float]) -> Effect:
+    if table.shape[1] == 1:
+        return Unknown(float(table.mean()), len(table))
+    return Contrast([Term(table, 1.0, bounds)])
 
 
 def _shared(tables: Sequence[pd.DataFrame]) -> list[Array]:

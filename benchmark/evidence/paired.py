@@ -46,8 +46,8 @@ class PairedSuccess:
         low, high = 1e-12, 1.0
         for _ in range(_BISECTIONS):
             middle = float(np.sqrt(low * high))
-            reached = not self.interval(1 - middle).excludes(value)
-            low, high = (middle, high) if not reached else (low, middle)
+            excluded = self.interval(1 - middle).excludes(value)
+            low, high = (low, middle) if excluded else (middle, high)
         return high
 
 
