@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from benchmark.errors import UsageError, usage_errors
-from benchmark.evidence.stats import mean_score, success_rate
+from benchmark.evidence.effects import mean
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import EvalConfig, override_evaluation
@@ -89,8 +88,8 @@ def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.Data
     rows = [
         {
             "settings": candidate.changes,
-            **mean_score(candidate.episodes, np.random.default_rng(0)).columns("score"),
-            **success_rate(candidate.episodes).columns("success"),
+            **mean(candidate.episodes).interval().columns("score"),
+            **mean(candidate.episodes, "is_success").interval().columns("success"),
             "updates": candidate.updates,
             "minutes": candidate.minutes,
         }

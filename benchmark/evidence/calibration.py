@@ -125,7 +125,7 @@ def _crossed(
         shown = float(((low > -MARGIN) & (high < MARGIN)).mean())
         yield f"equivalence within {MARGIN:g}, {kind}", f"at the margin, {about}", ALPHA, shown
         tables = draw(*[policy] * TABLE_METHODS)
-        p = np.stack([difference(tables[0], other).p_value() for other in tables[1:]], -1)
+        p = np.stack([difference(tables[0], other).p_values() for other in tables[1:]], -1)
         false = float((holm(p).min(-1) < ALPHA).mean())
         yield (
             f"Holm over {TABLE_METHODS - 1} differences, {kind}",

@@ -18,6 +18,9 @@ The limits join two parts, squares added (Newcombe's MOVER, Statist. Med. 1998):
 The rest of the variance, a training's luck in an episode, is in both parts: the limits are wider
 than they need be where neither trainings nor states differ. `calibration` shows how often they err.
 
+Outcomes without bounds, such as a length in px, have bounds of (-inf, inf): their limits are t's on
+the scale itself, with no episodes added, and have no width where all outcomes are equal.
+
 Shapes: S training seeds, E episodes; leading axes `...` of a table are repetitions of it.
 """
 
@@ -36,6 +39,7 @@ Array = NDArray[np.float64]
 
 # Episodes added at each bound before the spread between episodes is taken.
 ADDED = 1.0
+UNBOUNDED = (-np.inf, np.inf)
 _TINY = 1e-12
 _BISECTIONS = 40
 
@@ -50,7 +54,7 @@ class Term:
     Attributes:
         table: Outcomes (..., S, E), a row a training seed, a column an initial state.
         weight: What the mean is multiplied by, 1 or -1 in a difference.
-        bounds: Lowest and highest outcome possible.
+        bounds: Lowest and highest outcome possible; UNBOUNDED where there are none.
     """
 
     table: Array
@@ -118,14 +122,27 @@ class Contrast:
         """Give the estimate of a single contrast with its limits."""
         low, high = self.limits(confidence)
         seeds = sorted({term.table.shape[-2] for term in self.terms})
-        episodes = self.terms[0].table.shape[-1]
-        over = f"{' and '.join(map(str, seeds))} training seeds and {episodes} episodes"
+        over = f"{' and '.join(map(str, seeds))} training seeds and {self.episodes} episodes"
         if seeds[0] == 1:
-            over = f"{episodes} episodes, trainings as they are"
+            over = f"{self.episodes} episodes, trainings as they are"
         return Interval(float(self.estimate), float(low), float(high), confidence, f"t over {over}")
 
-    def p_value(self, value: float = 0.0) -> Array:
-        """Give the two-sided p-value of the contrast being `value`, (...).
+    @property
+    def seeds(self) -> int:
+        """Training seeds, of the term with fewest."""
+        return min(int(term.table.shape[-2]) for term in self.terms)
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of each training."""
+        return int(self.terms[0].table.shape[-1])
+
+    def p_value(self, value: float = 0.0) -> float:
+        """Give the two-sided p-value of a single contrast being `value`."""
+        return float(self.p_values(value))
+
+    def p_values(self, value: float = 0.0) -> Array:
+        """Give the two-sided p-values of the contrasts being `value`, (...).
 
         It is one minus the confidence at which the interval just reaches the value.
         """
@@ -175,6 +192,10 @@ class Contrast:
         low, high = self._bounds()
         columns = self._columns
         episodes = columns.shape[-1]
+        if not np.isfinite((low, high)).all():
+            t = student.ppf((1 + level) / 2, episodes - 1)
+            half = t * columns.std(-1, ddof=1) / np.sqrt(episodes)
+            return half, half
         n = episodes + 2 * ADDED
         mean = (columns.sum(-1) + ADDED * (low + high)) / n
         squares = ((columns - mean[..., None]) ** 2).sum(-1)
@@ -207,6 +228,8 @@ def _welch(variances: Sequence[Array], dfs: Sequence[int]) -> Array:
 def _logit_limits(centre: Array, half: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
     """Limits centre +- half, taken over to the logit scale of the bounds (delta method)."""
     low, high = bounds
+    if not np.isfinite(bounds).all():
+        return centre - half, centre + half
     rate = np.clip((centre - low) / (high - low), _TINY, 1 - _TINY)
     step = half / (high - low) / (rate * (1 - rate))
     return (

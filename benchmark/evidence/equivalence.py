@@ -49,11 +49,11 @@ def _answer(contrast: Contrast, p: float, margin: float, alpha: float) -> Equiva
 
 def _below(contrast: Contrast, value: float) -> Array:
     """One-sided p-values of the contrast being `value` or more."""
-    half = contrast.p_value(value) / 2
+    half = contrast.p_values(value) / 2
     return np.where(contrast.estimate < value, half, 1 - half)
 
 
 def _above(contrast: Contrast, value: float) -> Array:
     """One-sided p-values of the contrast being `value` or less."""
-    half = contrast.p_value(value) / 2
+    half = contrast.p_values(value) / 2
     return np.where(contrast.estimate > value, half, 1 - half)

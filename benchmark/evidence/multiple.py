@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.evidence.crossed import Array, difference
-from benchmark.evidence.paired import exact_mcnemar
+from benchmark.evidence.effects import Effect, difference
 
 # A mean score from which on scores no longer tell policies apart, and success does.
 SATURATED = 0.9
@@ -44,65 +44,52 @@ class Best:
     """The policies that cannot be told from the best.
 
     Attributes:
-        members: Their names, by falling mean.
-        judged_by: The outcome that was compared, "success" or "score".
-        p_values: For each policy, the chance of being beaten this clearly were it the best.
+        members: Their names, by falling mean of what was compared.
+        judged_by: The column that was compared, "is_success" or "score".
+        level: One-sided level of each of its tests, alpha / (m - 1).
     """
 
     members: tuple[str, ...]
     judged_by: str
-    p_values: dict[str, float]
+    level: float
 
 
-def best_set(
-    success: Mapping[str, Array], score: Mapping[str, Array] | None = None, alpha: float = 0.05
-) -> Best:
+def best_set(policies: Mapping[str, pd.DataFrame], alpha: float = 0.05) -> Best:
     """Say which policies cannot be told from the best one.
 
-    A policy leaves the set when some other one is better at level alpha / (m - 1), one-sided. The
-    best leaves only if one of m - 1 such tests errs, so it stays with chance 1 - alpha, whichever
-    policy leads in the sample: nothing is picked before testing.
+    A policy leaves the set when some other one is better at level alpha / (m - 1), one-sided, by
+    its p-value and by its interval. The best leaves only if one of m - 1 such tests errs, so it
+    stays with chance 1 - alpha, whichever policy leads in the sample: nothing is picked before
+    testing. Scores are compared, and success where the highest mean score lies at SATURATED or
+    above: scores hardly differ there.
 
     Args:
-        success: Tables (S, E) of 0/1 by policy, all over the same episodes.
-        score: Tables of scores within [0, 1]. They are compared in place of success while the
-            highest mean score lies below SATURATED; above it they hardly differ.
+        policies: Episodes by policy, see `effects`.
         alpha: Chance of losing the best.
 
     Raises:
-        ValueError: If there is no policy.
+        ValueError: If there is no policy, or two share no episode.
     """
-    if not success:
+    if not policies:
         raise ValueError("no policies to find the best of")
-    judged_by, tables = "success", success
-    if score is not None and max(table.mean() for table in score.values()) < SATURATED:
-        judged_by, tables = "score", score
-    names = sorted(tables, key=lambda name: -float(tables[name].mean()))
-    p_values = {
-        name: min(
-            [1.0]
-            + [
-                min(1.0, (len(names) - 1) * better(tables[other], tables[name]))
-                for other in names
-                if other != name
-            ]
-        )
+    means = {name: own[["score", "is_success"]].mean() for name, own in policies.items()}
+    highest = max(float(mean["score"]) for mean in means.values())
+    judged_by = "is_success" if highest >= SATURATED else "score"
+    names = sorted(policies, key=lambda name: -float(means[name][judged_by]))
+    level = alpha / max(1, len(names) - 1)
+    members = tuple(
+        name
         for name in names
-    }
-    members = tuple(name for name in names if p_values[name] > alpha)
-    return Best(members, judged_by, p_values)
+        if not any(
+            is_better(difference(policies[other], policies[name], judged_by), level)
+            for other in names
+            if other != name
+        )
+    )
+    return Best(members, judged_by, level)
 
 
-def better(a: Array, b: Array) -> float:
-    """Give the one-sided p-value of A's mean being above B's, from tables (S, E) of [0, 1]."""
-    if float(a.mean()) <= float(b.mean()):
-        return 1.0 - two_sided(a, b) / 2
-    return two_sided(a, b) / 2
-
-
-def two_sided(a: Array, b: Array) -> float:
-    """Give the p-value of equal means: exact McNemar for one training of 0/1 each, or `crossed`."""
-    binary = all(np.isin(table, (0, 1)).all() for table in (a, b))
-    if binary and a.shape[0] == b.shape[0] == 1:
-        return exact_mcnemar(int((a > b).sum()), int((a < b).sum()))
-    return float(difference(a, b).p_value())
+def is_better(effect: Effect, level: float) -> bool:
+    """Whether an effect lies above 0 at a one-sided level, by its interval and its p-value."""
+    interval = effect.interval(1 - 2 * level)
+    return interval.low > 0 and interval.low < interval.high and effect.p_value() <= 2 * level

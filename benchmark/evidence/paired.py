@@ -4,6 +4,9 @@ Only the pairs that disagree tell the policies apart: n10 episodes that A alone 
 B alone solved, of n. With several trainings a policy use `crossed`, which holds their spread too.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
@@ -15,6 +18,37 @@ from benchmark.evidence.stats import Interval
 # the edges is 6.7 % where 5 % is meant.
 ADDED = 0.5
 _BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class PairedSuccess:
+    """The difference of success of two policies, one training each.
+
+    Attributes:
+        n10: Episodes that A alone solved.
+        n01: Episodes that B alone solved.
+        episodes: All pairs.
+    """
+
+    n10: int
+    n01: int
+    episodes: int
+    seeds: ClassVar[int] = 1
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Give the score interval."""
+        return success_difference(self.n10, self.n01, self.episodes, confidence)
+
+    def p_value(self, value: float = 0.0) -> float:
+        """Give the two-sided p-value: exact McNemar for 0, else where the interval reaches it."""
+        if value == 0:
+            return exact_mcnemar(self.n10, self.n01)
+        low, high = 1e-12, 1.0
+        for _ in range(_BISECTIONS):
+            middle = float(np.sqrt(low * high))
+            excluded = self.interval(1 - middle).excludes(value)
+            low, high = (low, middle) if excluded else (middle, high)
+        return high
 
 
 def exact_mcnemar(n10: int, n01: int) -> float:

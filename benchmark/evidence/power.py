@@ -41,19 +41,23 @@ class Components:
     def half_width(self, seeds: int, episodes: int, alpha: float = 0.05) -> float:
         """Give about half the width of the interval that `crossed` would draw.
 
+        With one seed it is over episodes alone, trainings as they are.
+
         Raises:
-            ValueError: With fewer than two seeds or episodes: the spread is then not measured.
+            ValueError: With no seed, or fewer than two episodes.
         """
-        if seeds < 2 or episodes < 2:
-            raise ValueError(f"{seeds} seeds and {episodes} episodes: both must be 2 or more")
-        trainings = self._training_part(seeds, episodes) * seeds / (seeds - 1)
+        if seeds < 1 or episodes < 2:
+            raise ValueError(f"{seeds} seeds and {episodes} episodes: at least 1 and 2 are needed")
         n = episodes + 2 * ADDED
         added = 2 * ADDED * (self.policies / 2) ** 2  # squares of the episodes at the bounds
         states = (self.episode + self.rest / seeds) / n + added / n**2
+        of_states = student.ppf(1 - alpha / 2, episodes - 1)
+        if seeds == 1:
+            return float(of_states * np.sqrt(states))
+        trainings = self._training_part(seeds, episodes) * seeds / (seeds - 1)
         # `crossed` estimates Welch's degrees of freedom: between those of one policy and all.
         df = (self.policies + 1) / 2 * (seeds - 1)
         of_trainings = student.ppf(1 - alpha / 2, df)
-        of_states = student.ppf(1 - alpha / 2, episodes - 1)
         return float(np.sqrt(of_trainings**2 * trainings + of_states**2 * states))
 
     def _training_part(self, seeds: int, episodes: int) -> float:
@@ -82,11 +86,16 @@ def components(table: Array) -> Components:
 def difference_components(a: Array, b: Array) -> Components:
     """Estimate the variances of A - B from tables (S, E) of policies trained apart, same episodes.
 
+    Where either has one training, all that is known is how the difference varies between episodes:
+    that is `episode` then, and the spread of trainings is left out.
+
     Raises:
-        ValueError: If the episodes differ in number, or a table has fewer than two seeds.
+        ValueError: If the episodes differ in number.
     """
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"{a.shape[1]} and {b.shape[1]} episodes: must be the same ones")
+    if min(len(a), len(b)) == 1:
+        return Components(0.0, float((a.mean(0) - b.mean(0)).var(ddof=1)), 0.0, policies=2)
     of_a, of_b = components(a), components(b)
     between = float((a.mean(0) - b.mean(0)).var(ddof=1))
     episode = between - of_a.rest / a.shape[0] - of_b.rest / b.shape[0]
@@ -100,8 +109,14 @@ def smallest_detectable(
 ) -> float:
     """Give the true difference whose interval excludes 0 with chance `power`."""
     reach = spread.half_width(seeds, episodes, alpha)
-    df = (spread.policies + 1) / 2 * (seeds - 1)  # the width varies from table to table
+    # The width varies from table to table.
+    df = episodes - 1 if seeds == 1 else (spread.policies + 1) / 2 * (seeds - 1)
     return reach + float(student.ppf(power, df)) * spread.standard_error(seeds, episodes)
+
+
+def detectable(a: Array, b: Array) -> float:
+    """Give `smallest_detectable` of two policies from their tables (S, E), (S', E)."""
+    return smallest_detectable(difference_components(a, b), min(len(a), len(b)), a.shape[1])
 
 
 def seeds_needed(

@@ -1,28 +1,24 @@
-"""The tables of a comparison: results of every method, and each against the best.
+"""The tables of a comparison: results of every method, and each against the one that leads.
 
 `results_table` computes one row of numbers for every method and setting; `present` turns these into
 a table of text, ready to print.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from benchmark.evidence.effects import difference, mean
+from benchmark.evidence.multiple import Best, best_set
+from benchmark.evidence.power import detectable
 from benchmark.evidence.published_ways import (
     PUBLISHED_WAYS,
     WAY_NOTES,
     published_way_text,
     with_published_ways,
 )
-from benchmark.evidence.stats import (
-    CONFIDENCE,
-    Comparison,
-    Interval,
-    compare,
-    mean_score,
-    success_rate,
-)
+from benchmark.evidence.stats import CONFIDENCE, Interval, episode_table
 from benchmark.evidence.text_table import Table
 
 # What tells one evaluated policy from another; the training seed is what is averaged over.
@@ -73,57 +69,67 @@ def headline_episodes(episodes: pd.DataFrame) -> pd.DataFrame:
     return headline
 
 
-def results_table(
-    episodes: pd.DataFrame, seed: int = 0, confidence: float = CONFIDENCE
-) -> pd.DataFrame:
+def results_table(episodes: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
     """Give the results of the last checkpoints on the test seeds, a row for every setting.
-
-    Every row resamples with a generator of its own from `seed`, so that a method's interval does
-    not depend on which other methods are in the table.
 
     Args:
         episodes: Frame of episodes; validation episodes and other checkpoints are left out.
-        seed: Seed of the bootstrap.
         confidence: Nominal coverage of the intervals.
 
     Returns:
-        The demonstrations, then the methods by falling score within a data source and preset, then
-        the floor. Columns: SETTINGS; role (one of ROLES); train_seeds, episodes (in all); score and
-        success, each with _low, _high and _interval (how it was found); confidence; length
-        (steps); seconds_per_prediction (s; NaN where not measured); updates (mean over training
-        seeds); executed (the action horizons that were played, as text); and what
-        `with_published_ways` adds.
+        The demonstrations, then the methods by falling score (success where scores saturate) within
+        a data source and preset, then the floor. Columns: SETTINGS; role (one of ROLES);
+        train_seeds, episodes (in all); score and success, each with _low, _high and _interval (how
+        it was found); confidence; length (steps); seconds_per_prediction (s; NaN where not
+        measured); updates (mean over training seeds); executed (the action horizons that were
+        played, as text); best (whether it cannot be told from the best of its task, data and
+        preset); judged_by (is_success or score); detectable_score and detectable_success: the
+        difference of two policies that would be found with chance 80 %, median over pairs (NaN
+        where there is no pair); and what `with_published_ways` adds.
 
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
     """
     headline = headline_episodes(episodes)
     by = list(SETTINGS)
-    rows = [
-        dict(zip(by, key, strict=True)) | _result(group, np.random.default_rng(seed), confidence)
-        for key, group in headline.groupby(by, sort=False, dropna=False)
-    ]
-    results = pd.DataFrame(rows)
+    groups = dict(iter(headline.groupby(by, sort=False, dropna=False)))
+    results = pd.DataFrame(
+        [
+            dict(zip(by, key, strict=True)) | _result(group, confidence)
+            for key, group in groups.items()
+        ]
+    )
     results["role"] = results["method"].map(REFERENCES).fillna("method")
     results = with_published_ways(results, episodes)
-    rank = results["role"].map(ROLES.index)
+    results = results.assign(best=False, judged_by="score")
+    results = results.assign(detectable_score=np.nan, detectable_success=np.nan)
+    for policies in _compared(results, groups):
+        rows = list(policies)
+        found = best_set({str(row): own for row, own in policies.items()})
+        results.loc[rows, "judged_by"] = found.judged_by
+        results.loc[[row for row in rows if str(row) in found.members], "best"] = True
+        for name, column in (("score", "score"), ("success", "is_success")):
+            results.loc[rows, f"detectable_{name}"] = _detectable(policies, found, column)
+    by_success = results["judged_by"] == "is_success"
     return (
-        results.assign(rank=rank)
+        results.assign(
+            rank=results["role"].map(ROLES.index),
+            first=results["success"].where(by_success, results["score"]),
+            second=results["score"].where(by_success, results["success"]),
+        )
         .sort_values(
-            ["task", "rank", "data", "obs_type", "preset", "score"],
-            ascending=[True, True, True, True, True, False],
+            ["task", "rank", "data", "obs_type", "preset", "first", "second"],
+            ascending=[True, True, True, True, True, False, False],
             kind="stable",
         )
-        .drop(columns="rank")
+        .drop(columns=["rank", "first", "second"])
         .reset_index(drop=True)
     )
 
 
-def _result(
-    group: pd.DataFrame, rng: np.random.Generator, confidence: float
-) -> dict[str, str | float | int]:
-    score = mean_score(group, rng, confidence)
-    success = success_rate(group, confidence)
+def _result(group: pd.DataFrame, confidence: float) -> dict[str, str | float | int]:
+    score = mean(group).interval(confidence)
+    success = mean(group, "is_success").interval(confidence)
     return {
         "train_seeds": group["train_seed"].nunique(),
         "episodes": len(group),
@@ -146,6 +152,32 @@ def _columns(name: str, interval: Interval) -> dict[str, str | float]:
     return {**interval.columns(name), f"{name}_interval": interval.method}
 
 
+def _compared(
+    results: pd.DataFrame, groups: Mapping[tuple[Hashable, ...], pd.DataFrame]
+) -> Iterator[dict[int, pd.DataFrame]]:
+    """Episodes, on the seeds that all have, of the rows that may be compared with each other."""
+    methods = results[results["role"] == "method"]
+    for _, rows in methods.groupby(["task", "data", "obs_type", "preset"], sort=False):
+        policies = {
+            int(row[0]): groups[tuple(row[1:])]
+            for row in rows[list(SETTINGS)].itertuples(name=None)
+        }
+        shared = set.intersection(
+            *(set(episode_table(own, "score").columns) for own in policies.values())
+        )
+        if shared:
+            yield {row: own[own["seed"].isin(shared)] for row, own in policies.items()}
+
+
+def _detectable(policies: Mapping[int, pd.DataFrame], found: Best, column: str) -> float:
+    """The smallest difference from a member of the best that would be found, median over pairs."""
+    tables = {str(name): episode_table(own, column).to_numpy() for name, own in policies.items()}
+    first, *_ = found.members
+    pairs = [(tables[first], table) for name, table in tables.items() if name != first]
+    known = [detectable(a, b) for a, b in pairs if a.shape[1] > 1]
+    return float(np.median(known)) if known else np.nan
+
+
 def present(results: pd.DataFrame, caption: str = "") -> Table:
     """Lay out the frame of `results_table` as text, with notes on what its ranges are.
 
@@ -159,7 +191,7 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
     rows = []
     for row in results.to_dict("records"):
         reference = row["role"] != "method"
-        cells = [str(row["method"])]
+        cells = [str(row["method"]) + " *" * row["best"]]
         cells += ["-", "-"] if reference else [str(row["control"]), str(row["executed"])]
         cells += ["-" if reference and key != "task" else str(row[key]) for key in shown]
         cells += [score_text(row["score"], row["score_low"], row["score_high"])]
@@ -182,74 +214,67 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
     )
 
 
-def paired_table(episodes: pd.DataFrame, results: pd.DataFrame, seed: int = 0) -> Table | None:
-    """Compare every method with the best one of its task, data source and preset.
+def paired_table(episodes: pd.DataFrame, results: pd.DataFrame) -> Table | None:
+    """Compare every method with the first one of its task, data source and preset.
 
     Args:
         episodes: The frame that `results` came from.
-        results: Frame of `results_table`, best method first.
-        seed: Seed of the bootstrap.
+        results: Frame of `results_table`.
 
     Returns:
-        A row for every method but the best; None when nothing can be paired.
+        A row for every method but the first; None when nothing can be paired.
     """
-    comparisons = _against_best(headline_episodes(episodes), results, seed)
-    if not comparisons:
-        return None
-    bests = {best for _, best, _ in comparisons}
-    several = len(bests) > 1  # otherwise the caption names it
-    rows = []
-    for name, best, result in comparisons:
-        better = result.better
-        verdict = "undecided"
-        if result.score.excludes(0.0):
-            verdict = "worse" if result.score.estimate < 0 else "better"
-        rows.append(
-            (
-                *([name, best] if several else [name]),
-                difference_text(result.score, 3),
-                difference_text(result.success, 0, scale=100),
-                score_text(better.estimate, better.low, better.high),
-                str(result.pairs),
-                verdict,
+    by = list(SETTINGS)
+    groups = dict(iter(headline_episodes(episodes).groupby(by, sort=False, dropna=False)))
+    shown = ["control", *settings_shown(results)]
+    rows: list[tuple[str, ...]] = []
+    firsts = []
+    records = results.to_dict("records")
+    for policies in _compared(results, groups):
+        first, *others = policies
+        firsts.append(policy_name(records[first], shown))
+        confidence = 1 - 2 * (1 - CONFIDENCE) / max(1, len(others))
+        for other in others:
+            score, success = (
+                difference(policies[other], policies[first], column)
+                for column in ("score", "is_success")
             )
-        )
-    against = "the best" if several else bests.pop()
+            rows.append(
+                (
+                    policy_name(records[other], shown),
+                    firsts[-1],
+                    difference_text(score.interval(confidence), 3),
+                    difference_text(success.interval(confidence), 0, scale=100),
+                    f"{success.p_value():.2g}",
+                    f"{success.seeds} x {success.episodes}",
+                    "undecided" if records[other]["best"] else "worse than the best",
+                )
+            )
+    if not rows:
+        return None
+    several = len(set(firsts)) > 1  # otherwise the caption names it
+    against = "the first of each" if several else firsts[0]
+    head = ("method", "against", "score", "success", "p of success", "n", "verdict")
+    keep = [i for i, name in enumerate(head) if several or name != "against"]
     return Table(
-        caption=f"Differences to {against}, on equal training and episode seeds",
-        head=(
-            *(["method", "against"] if several else ["method"]),
-            *("score", "success", "chance to win", "pairs", "verdict"),
-        ),
-        rows=tuple(rows),
-        align=("ll" if several else "l") + "rrrrl",
+        caption=f"Differences to {against}, on equal episodes",
+        head=tuple(head[i] for i in keep),
+        rows=tuple(tuple(row[i] for i in keep) for row in rows),
+        align="".join("llrrrrl"[i] for i in keep),
         notes=(
-            "Ranges are 95 % intervals (paired bootstrap); success differs in percentage points. "
-            "Chance to win: how often the method scores higher than the best on an equal pair, "
-            "ties counting half. Undecided: the interval of the score holds 0.",
-            "The best was picked on these episodes, which flatters it a little, and the intervals "
-            "are not widened for the number of comparisons.",
+            "Success differs in percentage points. Ranges are widened for the number of rows, so "
+            "that with chance 95 % the best policy stays undecided, whichever leads here. p of "
+            "success: two-sided, uncorrected (exact McNemar with one training seed each). Verdict: "
+            "whether some method is better than this one, by "
+            f"{_judged(results)}; n: training seeds x episodes.",
         ),
     )
 
 
-def _against_best(
-    headline: pd.DataFrame, results: pd.DataFrame, seed: int
-) -> list[tuple[str, str, Comparison]]:
-    """Give name, name of the best, and the comparison, of every method that shares seeds."""
-    by = list(SETTINGS)
-    groups = dict(iter(headline.groupby(by)))
+def _judged(results: pd.DataFrame) -> str:
+    names = {"is_success": "success (scores saturate)", "score": "score"}
     methods = results[results["role"] == "method"]
-    shown = ["control", *settings_shown(results)]
-    comparisons = []
-    for _, group in methods.groupby(["task", "data", "obs_type", "preset"], sort=False):
-        best_name, *names = (policy_name(row, shown) for row in group.to_dict("records"))
-        best, *others = (groups[key] for key in group[by].itertuples(index=False, name=None))
-        for name, other in zip(names, others, strict=True):
-            if not other.merge(best, on=["train_seed", "seed"]).empty:
-                result = compare(other, best, np.random.default_rng(seed))
-                comparisons.append((name, best_name, result))
-    return comparisons
+    return " or ".join(names[name] for name in dict.fromkeys(methods["judged_by"]))
 
 
 def policy_name(row: Mapping[Hashable, object], shown: Sequence[str]) -> str:
@@ -281,14 +306,18 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         if mixed:
             notes += [f"Rows differ in {' and '.join(mixed)}: compare only rows that agree in it."]
     percent = f"{100 * results['confidence'].iloc[0]:g} %"
-    over = [way.removeprefix("bootstrap over ") for way in results["score_interval"]]
-    ways = "bootstrap over " + " or ".join(dict.fromkeys(over))
+    ways = [
+        f"of the {name} by {' or '.join(dict.fromkeys(results[f'{name}_interval']))}"
+        for name in ("score", "success")
+    ]
     notes += [
         "Last checkpoint on test seeds; n: training seeds x episodes; length: mean steps of an "
         "episode; s/pred: seconds of a batched prediction, shared among its episodes. Ranges are "
-        f"{percent} intervals: of the score by {ways}, of the success rate by Wilson over all "
-        "episodes, taken as independent."
+        f"{percent} intervals: {', '.join(ways)}."
     ]
+    if methods["best"].any():
+        notes += [f"* Cannot be told from the best, by {_judged(results)}."]
+    notes += _detectable_notes(methods)
     if (methods["train_seeds"] == 1).any():
         notes += [
             "One training seed: the interval leaves out how much another training run would differ."
@@ -303,6 +332,19 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
             "The demonstrations are replayed from their own initial states, so they bound nothing."
         ]
     return notes
+
+
+def _detectable_notes(methods: pd.DataFrame) -> list[str]:
+    """Say what differences the episodes could have shown."""
+    known = methods.dropna(subset=["detectable_score"])
+    if known.empty:
+        return []
+    score, success = (known[f"detectable_{name}"].max() for name in ("score", "success"))
+    return [
+        "Two policies of this table that truly differ by "
+        f"{100 * success:.0f} percentage points of success, or {score:.2f} of score, would be told "
+        "apart with chance 80 %; smaller differences may go unseen."
+    ]
 
 
 def score_text(estimate: float, low: float, high: float) -> str:

@@ -1,32 +1,98 @@
-"""The words for what an interval says of a claim.
+"""The words for what was measured of a claim, corrected for the number of claims.
+
+A study states its claims, each about one effect, and has them judged together:
+
+    claims = [
+        Claim(
+            "Diffusion Policy succeeds more often than IBC",
+            "success of diffusion-unet less that of ibc",
+            difference(diffusion, ibc, "is_success"),
+        ),
+        Claim(
+            "Four steps cost nothing",
+            "score with 4 steps less that with 16",
+            difference(four, sixteen),
+            "within",
+            0.05,
+        ),
+    ]
+    for verdict in judge(claims):
+        print(verdict)
 
 A claim about policies is a claim about trainings, so the plain words need three training seeds;
-fewer suggest. An interval without width, or without limits, decides nothing.
+fewer suggest. An interval without width, or without limits, decides nothing. Claims judged together
+share one chance of any false answer (Holm): each interval is drawn at the confidence at which it
+decides its claim, so that no interval contradicts its verdict.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from benchmark.evidence.effects import Effect
 from benchmark.evidence.stats import Interval
 
 Answer = Literal["holds", "does not hold", "undecided", "suggests", "suggests not"]
-Claim = Literal["above", "below", "within"]
+Kind = Literal["above", "below", "within"]
 
+ALPHA = 0.05
 SEEDS_TO_CLAIM = 3
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What was measured for a claim.
+class Claim:
+    """What is said to hold of an effect.
 
     Attributes:
-        answer: Whether it holds.
+        text: What is said to hold, a sentence.
+        what: What the effect is of, with its unit.
+        effect: The effect (`effects.difference`, `mean`, `contrast` or `ratio`).
+        kind: That it lies above the value, below it, or within -value and value ("costs nothing").
+        value: Where the claim's limit lies; for "within" a margin that is argued beforehand.
+    """
+
+    text: str
+    what: str
+    effect: Effect
+    kind: Kind = "above"
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind == "within" and self.value <= 0:
+            raise ValueError(f"margin {self.value}: must be above 0, and argued before looking")
+
+    def p_value(self) -> float:
+        """Give the smaller p-value of the two answers, that it holds and that it does not."""
+        if self.kind != "within":
+            return self.effect.p_value(self.value)
+        above, below = (self._one_sided(edge) for edge in (-self.value, self.value))
+        holds, fails = max(above, 1 - below), min(below, 1 - above)
+        return min(holds, fails)
+
+    def _one_sided(self, edge: float) -> float:
+        """The p-value of the effect being `edge` or less."""
+        half = self.effect.p_value(edge) / 2
+        return half if self.effect.interval().estimate > edge else 1 - half
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim beside what was measured.
+
+    Attributes:
+        claim: What is said to hold, a sentence.
+        answer: Whether it does.
         effect: What the interval is of, with its unit.
-        interval: The effect.
+        interval: The effect, at the confidence at which it decides the claim.
         seeds: Training seeds, of the policy with fewest.
         episodes: Episodes of each training.
     """
 
+    claim: str
     answer: Answer
     effect: str
     interval: Interval
@@ -34,55 +100,86 @@ class Finding:
     episodes: int
 
     def __str__(self) -> str:
+        """One sentence with effect, interval, seeds and episodes."""
         trainings = "training seed" if self.seeds == 1 else "training seeds"
-        percent = f"{100 * self.interval.confidence:g} %"
+        at = self.interval
+        limits = f" [{at.low:+.3g}, {at.high:+.3g}] ({100 * at.confidence:.4g} %)"
         return (
-            f"{self.answer}: {self.effect} {self.interval.estimate:+.3g} "
-            f"[{self.interval.low:+.3g}, {self.interval.high:+.3g}] ({percent}), "
+            f"{self.answer}: {self.effect} {at.estimate:+.3g}"
+            f"{'' if np.isnan(at.low) else limits}, "
             f"{self.seeds} {trainings}, {self.episodes} episodes"
         )
 
 
-def find(
-    effect: str,
-    interval: Interval,
-    seeds: int,
-    episodes: int,
-    claim: Claim = "above",
-    value: float = 0.0,
-) -> Finding:
-    """Judge a claim by an interval.
+def judge(claims: Sequence[Claim], alpha: float = ALPHA) -> list[Verdict]:
+    """Judge claims as one family: any false answer among them comes with chance `alpha` at most.
+
+    Holm's steps: the smallest p-value must lie below alpha / m, the next below alpha / (m - 1), and
+    so on; where one does not, all others stay undecided. Intervals are drawn at those levels.
 
     Args:
-        effect: What the interval is of, with its unit.
-        interval: The effect with its limits; for "within" one of 1 - 2 alpha (see `equivalence`).
-        seeds: Training seeds, of the policy with fewest.
-        episodes: Episodes of each training.
-        claim: That the effect lies above the value, below it, or within -value and value.
-        value: Where the claim's limit lies; a margin for "within".
+        claims: Those that a table or a study tests together.
+        alpha: Chance of any false answer.
 
-    Raises:
-        ValueError: If there are no seeds or episodes, or a margin is not above 0.
+    Returns:
+        A verdict for each claim, in the order given.
     """
-    if seeds < 1 or episodes < 1:
-        raise ValueError(f"{seeds} seeds and {episodes} episodes: a verdict needs one of each")
-    if claim == "within" and value <= 0:
-        raise ValueError(f"margin {value}: must be above 0")
-    yes, no = _decide(interval, claim, value) if interval.low < interval.high else (False, False)
-    sure = seeds >= SEEDS_TO_CLAIM
-    answer: Answer = "undecided"
-    if yes:
-        answer = "holds" if sure else "suggests"
-    elif no:
-        answer = "does not hold" if sure else "suggests not"
-    return Finding(answer, effect, interval, seeds, episodes)
+    verdicts: dict[int, Verdict] = {}
+    p_values = [claim.p_value() for claim in claims]
+    left, is_open = len(claims), True
+    for i in np.argsort(p_values, kind="stable"):
+        level = alpha / left
+        is_open = is_open and p_values[i] <= level
+        verdicts[int(i)] = _verdict(claims[i], level, is_open)
+        left -= is_open
+    return [verdicts[i] for i in range(len(claims))]
 
 
-def _decide(interval: Interval, claim: Claim, value: float) -> tuple[bool, bool]:
-    """Whether the interval lies inside the claim, and whether it lies outside."""
+def conjunction(text: str, verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on all of several claims at once: it holds where each does, fails where one does.
+
+    Judge its parts each with a `judge` of its own: a conjunction needs no correction, since each
+    part must hold. The effect shown is that of the part which decides: one that fails, else one
+    that is undecided, else the one with fewest seeds.
+    """
+    worst = min(verdicts, key=lambda v: (_RANK.index(v.answer), v.seeds))
+    return Verdict(text, worst.answer, worst.effect, worst.interval, worst.seeds, worst.episodes)
+
+
+_RANK: tuple[Answer, ...] = ("does not hold", "suggests not", "undecided", "suggests", "holds")
+
+
+def answer(
+    interval: Interval, seeds: int, kind: Kind = "above", value: float = 0.0, is_open: bool = True
+) -> Answer:
+    """Give the word for an interval alone; `judge` calls it, at corrected levels.
+
+    Args:
+        interval: The effect with its limits; for "within" one of 1 - 2 alpha.
+        seeds: Training seeds, of the policy with fewest.
+        kind: See `Claim`.
+        value: See `Claim`.
+        is_open: Whether a test besides the interval allows an answer.
+    """
     low, high = interval.low, interval.high
-    if claim == "above":
-        return low > value, high < value
-    if claim == "below":
-        return high < value, low > value
-    return -value < low and high < value, low > value or high < -value
+    if not is_open or not low < high:
+        return "undecided"
+    if kind == "within":
+        yes, no = -value < low and high < value, low > value or high < -value
+    else:
+        yes, no = low > value, high < value
+        yes, no = (yes, no) if kind == "above" else (no, yes)
+    sure = seeds >= SEEDS_TO_CLAIM
+    if yes:
+        return "holds" if sure else "suggests"
+    if no:
+        return "does not hold" if sure else "suggests not"
+    return "undecided"
+
+
+def _verdict(claim: Claim, level: float, is_open: bool) -> Verdict:
+    sides = 2 if claim.kind == "within" else 1
+    interval = claim.effect.interval(1 - sides * level)
+    seeds, episodes = claim.effect.seeds, claim.effect.episodes
+    word = answer(interval, seeds, claim.kind, claim.value, is_open)
+    return Verdict(claim.text, word, claim.what, interval, seeds, episodes)

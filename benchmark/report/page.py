@@ -28,6 +28,7 @@ from benchmark.report.plots import results_figure, save_figure, training_figure
 from benchmark.report.published import published_table
 
 TEMPLATES = Path(__file__).parent / "templates"
+NAMED = 6  # policies in a sentence
 
 
 @dataclass(frozen=True)
@@ -139,22 +140,22 @@ def _template() -> jinja2.Template:
 
 
 def _summary(results: pd.DataFrame) -> list[str]:
-    """Name the best policy of every task, data source and preset in a sentence each."""
+    """Name the policies that cannot be told from the best, a sentence a task, data and preset."""
     methods = results[results["role"] == "method"]
+    shown = ["control", *settings_shown(results)]
     sentences = []
     for key, group in methods.groupby(["task", "data", "obs_type", "preset"], sort=False):
-        best = group.iloc[0].to_dict()
-        score = score_text(best["score"], best["score_low"], best["score_high"])
-        rate = rate_text(best["success"], best["success_low"], best["success_high"])
+        first = group.iloc[0].to_dict()
+        score = score_text(first["score"], first["score_low"], first["score_high"])
+        rate = rate_text(first["success"], first["success_low"], first["success_high"])
         task, data, obs_type, preset = key
-        level = (group["score"] == best["score"]) & (group["success"] == best["success"])
-        ties = int(level.sum())
-        who = f"the best of {len(group)} is {best['method']} under {best['control']} control"
-        if ties > 1:
-            who = f"{ties} of {len(group)} policies share the best result"
+        best = [policy_name(row, shown) for row in group[group["best"]].to_dict("records")]
+        who = f"{len(best)} of {len(group)} policies cannot be told from the best"
+        if len(best) <= NAMED:
+            who = f"{who} ({'; '.join(best)})"
         sentences.append(
-            f"On {task} from {data} demonstrations ({obs_type}, {preset} preset) {who}: "
-            f"score {score}, success {rate}."
+            f"On {task} from {data} demonstrations ({obs_type}, {preset} preset) {who}. The first, "
+            f"{policy_name(first, shown)}: score {score}, success {rate}."
         )
     return sentences
 

@@ -1,8 +1,7 @@
 """One setting varied, everything else equal: the numbers, the table and the figure of an ablation.
 
 A policy is a method under a control mode. Every group of its episodes that shares a value of the
-setting is one point, with a bootstrap interval of the score and a Wilson interval of the success
-rate.
+setting is one point, with the intervals of `effects`.
 """
 
 from __future__ import annotations
@@ -16,16 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from benchmark.evidence.stats import (
-    CONFIDENCE,
-    Interval,
-    bootstrap_mean,
-    contrast,
-    mean_score,
-    seed_table,
-    success_rate,
-    wilson,
-)
+from benchmark.evidence import effects
+from benchmark.evidence.stats import NOT_MEASURED, Interval
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.report.plots import DASHES, empty_figure, estimates, grid, legend, points
@@ -83,7 +74,7 @@ SUCCESS = Measure("success", "success rate (%)", "success", rate_text, 100.0, is
 
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Interval:
     """The mean of a column in `a` less that in `b`, on the episodes that both have."""
-    return contrast(((1.0, a), (-1.0, b)), np.random.default_rng(0), column)
+    return effects.difference(a, b, column).interval()
 
 
 def difference_of_changes(
@@ -95,7 +86,7 @@ def difference_of_changes(
 ) -> Interval:
     """How much more `a` changed than `b`, on the episodes that all four have."""
     terms = ((1.0, a), (-1.0, a_before), (-1.0, b), (1.0, b_before))
-    return contrast(terms, np.random.default_rng(0), column)
+    return effects.contrast(terms, column).interval()
 
 
 def by_method(
@@ -123,30 +114,22 @@ def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         row = dict(zip(by, key, strict=True)) | {
             "train_seeds": group["train_seed"].nunique(),
             "episodes": len(group),
-            **mean_score(group, np.random.default_rng(0)).columns("score"),
-            **success_rate(group).columns("success"),
+            **effects.mean(group).interval().columns("score"),
+            **effects.mean(group, "is_success").interval().columns("success"),
         }
         for name in ("predictions", "length", "updates"):
             row[name] = float(group[name].mean())
-        row |= mean_of(group, "jitter").columns("jitter")
-        row |= mean_of(group, "reversals").columns("reversals")
-        row |= _share(group["stuck"].dropna()).columns("stuck")
+        for name in ("jitter", "reversals", "stuck"):
+            row |= mean_of(group, name).columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _share(outcomes: pd.Series[bool]) -> Interval:
-    """The share of true ones with its Wilson interval."""
-    if outcomes.empty:
-        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: not measured")
-    return wilson(int(outcomes.sum()), len(outcomes))
-
-
 def mean_of(episodes: pd.DataFrame, column: str) -> Interval:
-    """The mean of a column with its bootstrap interval; episodes without a value are left out."""
+    """The mean of a column with its interval; no limits where it was not measured."""
     if episodes[column].isna().all():
-        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: not measured")
-    return bootstrap_mean(seed_table(episodes, column), np.random.default_rng(0))
+        return NOT_MEASURED
+    return effects.mean(episodes, column).interval()
 
 
 def policy_label(method: str, control: str, several: bool) -> str:

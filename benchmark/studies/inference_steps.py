@@ -56,11 +56,11 @@ class InferenceSteps(Study):
     def jobs(self, config: StudyConfig) -> list[Job]:
         """DDIM at every number of steps and DDPM at all of them, by cells that sweeps share."""
         return merged(
-            replace(job, evaluations=self._evaluations(config, job.cell))
+            replace(job, evaluations=self._evaluations(config))
             for job in self.home_jobs(config, config.diffusion_methods)
         )
 
-    def _evaluations(self, config: StudyConfig, cell: Cell) -> tuple[EvalConfig, ...]:
+    def _evaluations(self, config: StudyConfig) -> tuple[EvalConfig, ...]:
         at = config.evaluation()
         counts = SMOKE_STEPS if config.is_smoke else STEPS
         ddim = [replace(at, inference_steps=count, sampler="ddim") for count in counts]

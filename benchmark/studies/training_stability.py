@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.evidence.stats import CONFIDENCE, RESAMPLES, Interval
+from benchmark.evidence.effects import TrainingDifference
+from benchmark.evidence.stats import CONFIDENCE, Interval
 from benchmark.evidence.tables import score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
@@ -170,18 +171,11 @@ def _runs(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(runs: pd.DataFrame, a: str, b: str, column: str) -> Interval:
-    """Difference of means over training seeds, resampling the seeds of each on their own."""
-    rng = np.random.default_rng(0)
+    """Difference of means over training seeds."""
     values = [runs.loc[runs["variant"] == name, column].dropna().to_numpy() for name in (a, b)]
     if any(len(v) == 0 for v in values):
         return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: too few checkpoints")
-    estimate = float(values[0].mean() - values[1].mean())
-    if any(len(v) < 2 for v in values):
-        return Interval(estimate, np.nan, np.nan, CONFIDENCE, "none from one training seed")
-    means = [rng.choice(v, (RESAMPLES, len(v))).mean(axis=1) for v in values]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), CONFIDENCE, "bootstrap over training seeds")
+    return TrainingDifference(values[0], values[1], 0).interval()
 
 
 def _sheet(runs: pd.DataFrame, caption: str) -> Sheet:

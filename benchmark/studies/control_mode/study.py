@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from baselines.choices import Scaling
-from benchmark.evidence.stats import Interval, bootstrap_mean, relative_change
+from benchmark.evidence.effects import independent, ratio
+from benchmark.evidence.stats import Interval, Share
 from benchmark.evidence.tables import difference_text, rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
@@ -159,10 +160,8 @@ def _changes(
                 "velocity_scaling": best[method, "velocity"],
                 "difference": difference(position, velocity),
                 "success": difference(position, velocity, "is_success"),
-                "relative": relative_change(position, velocity, np.random.default_rng(0)),
-                "relative_success": relative_change(
-                    position, velocity, np.random.default_rng(0), "is_success"
-                ),
+                "relative": _relative(position, velocity, "score"),
+                "relative_success": _relative(position, velocity, "is_success"),
             }
         )
     return rows
@@ -280,8 +279,8 @@ def _modes_sheet(modes: pd.DataFrame, label: str) -> Sheet:
     rows = []
     for (offset, control), group in modes.groupby(["offset", "control"], sort=False):
         counts = group["modes"].to_numpy(dtype=np.float64)
-        mean = bootstrap_mean(counts[None], np.random.default_rng(0))
-        several = bootstrap_mean((counts > 1)[None].astype(float), np.random.default_rng(0))
+        mean = independent(counts).interval()
+        several = Share(int((counts > 1).sum()), len(counts)).interval()
         rows.append(
             {
                 "offset": offset,
@@ -368,6 +367,11 @@ def _growth_figure(growth: pd.DataFrame, unit: str) -> Figure:
     grid(axes, "both")
     legend(figure, *axes.get_legend_handles_labels())
     return figure
+
+
+def _relative(position: pd.DataFrame, velocity: pd.DataFrame, column: str) -> Interval:
+    found = ratio(position, velocity, column).interval()
+    return replace(found, estimate=found.estimate - 1, low=found.low - 1, high=found.high - 1)
 
 
 def _negative(interval: Interval) -> Interval:

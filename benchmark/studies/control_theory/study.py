@@ -35,7 +35,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.evidence.stats import Interval, relative_change
+from benchmark.evidence.effects import ratio as ratio_of
+from benchmark.evidence.stats import Interval
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import EPISODES, make_cell
 from benchmark.plan.tasks import LINEAR_SYSTEMS, LinearSystemTask
@@ -239,12 +240,12 @@ def ratio(frame: pd.DataFrame, over: str, under: str, is_squared: bool) -> Inter
     means = frame.groupby(["train_seed", "seed"])[[over, under]].mean().reset_index()
     a, b = (means.rename(columns={name: "value"}) for name in (over, under))
     keep = ["train_seed", "seed", "value"]
-    change = relative_change(a[keep], b[keep], np.random.default_rng(0), "value")
+    found = ratio_of(a[keep], b[keep], "value").interval()
     power = 0.5 if is_squared else 1.0
     estimate, low, high = (
-        (1 + value) ** power for value in (change.estimate, change.low, change.high)
+        max(0.0, value) ** power for value in (found.estimate, found.low, found.high)
     )
-    return Interval(estimate, low, high, change.confidence, change.method)
+    return Interval(estimate, low, high, found.confidence, found.method)
 
 
 def _each(

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.evidence.stats import CONFIDENCE, Interval, wilson
+from benchmark.evidence.stats import CONFIDENCE, Interval, Share
 from benchmark.running.motion import jitter
 from envs.pusht.geometry import CENTER_OF_GRAVITY, LOCAL_KEYPOINTS
 
@@ -156,7 +156,7 @@ def path_measures(paths: Paths) -> pd.DataFrame:
 
 
 def commitment(measures: pd.DataFrame, prefix: str = "") -> Interval:
-    """Share of the rollouts that started which did not turn back, with its Wilson interval.
+    """Share of the rollouts that started which did not turn back, with its exact interval.
 
     Args:
         measures: Of `path_measures`.
@@ -165,22 +165,22 @@ def commitment(measures: pd.DataFrame, prefix: str = "") -> Interval:
     took = measures[measures[f"{prefix}started"]]
     if took.empty:
         return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: no rollout took a way")
-    return wilson(int((~took[f"{prefix}turned_back"]).sum()), len(took))
+    return Share(int((~took[f"{prefix}turned_back"]).sum()), len(took)).interval()
 
 
 def mode_entropy(measures: pd.DataFrame) -> Interval:
     """Entropy of left and right among the decided rollouts, bit.
 
-    The limits are the entropies within the Wilson interval of the share of left. Unlike those of a
+    The limits are the entropies within the exact interval of the share of left. Unlike those of a
     bootstrap they keep a width where every rollout goes the same way.
     """
     left, right = (int((measures["side"] == side).sum()) for side in ("left", "right"))
     if left + right == 0:
         return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: no rollout chose a way")
-    share = wilson(left, left + right)
+    share = Share(left, left + right).interval()
     ends = _entropy(share.low), _entropy(share.high)
     high = 1.0 if share.low <= 0.5 <= share.high else max(ends)
-    return Interval(_entropy(share.estimate), min(ends), high, CONFIDENCE, "Wilson, as entropy")
+    return Interval(_entropy(share.estimate), min(ends), high, CONFIDENCE, "exact, as entropy")
 
 
 def _entropy(share: float) -> float:

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
-from benchmark.evidence.stats import wilson
 from benchmark.files import write_whole
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
@@ -129,7 +129,8 @@ def surely_rarer(counts: dict[str, int]) -> float:
     """Lower end of the 95 % interval of the share of the rarer way; 0 without any path."""
     if counts["in all"] == 0:
         return 0.0
-    return wilson(min(counts["left"], counts["right"]), counts["in all"]).low
+    rarer = min(counts["left"], counts["right"])
+    return float(binomtest(rarer, counts["in all"]).proportion_ci(method="wilson").low)
 
 
 def search(demos: Demonstrations) -> dict[str, Any]:

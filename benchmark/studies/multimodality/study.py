@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import UsageError
-from benchmark.evidence.stats import CONFIDENCE, Interval, bootstrap_mean, wilson
+from benchmark.evidence.effects import independent
+from benchmark.evidence.stats import CONFIDENCE, Interval, Share
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import Cell
@@ -83,7 +84,9 @@ class Group:
         count, jitters = len(self.measures), self.measures["jitter"].to_numpy(dtype=np.float64)
         unknown = Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: no rollout")
         shares = {
-            side: wilson(int((self.measures["side"] == side).sum()), count) if count else unknown
+            side: Share(int((self.measures["side"] == side).sum()), count).interval()
+            if count
+            else unknown
             for side in SIDES
         }
         known = not np.isnan(jitters).all()
@@ -91,7 +94,7 @@ class Group:
             "entropy": mode_entropy(self.measures),
             "commitment": commitment(self.measures),
             "fine_commitment": commitment(self.measures, "fine_"),
-            "jitter": bootstrap_mean(jitters[None], np.random.default_rng(0)) if known else unknown,
+            "jitter": independent(jitters).interval() if known else unknown,
         }
 
     def panel(self) -> Panel:
@@ -283,8 +286,8 @@ def _sheet(demonstrators: Sequence[Group], groups: Sequence[Group], config: Stud
             f"than {WAY:g} degrees, also not for a next push; beside it the same for "
             f"{FINE_WAY:g} degrees. Jitter: mean squared second difference of the set-points. The "
             "thresholds are ours; the paper gives no numbers.",
-            "Ranges are 95 % intervals over rollouts of the same trained policy (Wilson; entropy: "
-            "Wilson's of the share; jitter: bootstrap): they leave out how much another training "
+            "Ranges are 95 % intervals over rollouts of the same trained policy (exact; entropy: "
+            "that of the share; jitter: Student's t): they leave out how much another training "
             "run would differ.",
             f"{demonstrators[0].name}: what the training data do within {STEPS} steps after they "
             "come near the state, one path a demonstration; scripted demonstrator: from the state "

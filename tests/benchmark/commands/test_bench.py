@@ -95,7 +95,9 @@ def cells_of(config: SweepConfig) -> list[Cell]:
     return plan(config)
 
 
-def test_a_sweep_ends_in_a_table_of_all_cells_between_floor_and_demonstrations(swept: Swept) -> None:
+def test_a_sweep_ends_in_a_table_of_all_cells_between_two_references(
+    swept: Swept,
+) -> None:
     assert swept.succeeded
     table = swept.printed.rsplit("[2/2]")[1]
     assert table.count("diffusion-unet") >= 2

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.evidence.stats import wilson
+from benchmark.evidence import crossed
 from benchmark.evidence.tables import paired_table, present, results_table, score_text
 from benchmark.evidence.text_table import Table
 
@@ -48,7 +48,7 @@ def test_a_row_holds_means_counts_and_intervals(make_episodes: EpisodesMaker) ->
     (row,) = results_table(episodes).to_dict("records")
     assert row["score"] == pytest.approx(0.8)
     assert row["score_low"] < 0.8 < row["score_high"]
-    rate = wilson(2, 4)
+    rate = crossed.mean(np.array([[1.0, 0.0], [1.0, 0.0]])).interval()
     assert (row["success"], row["success_low"], row["success_high"]) == (0.5, rate.low, rate.high)
     assert (row["train_seeds"], row["episodes"]) == (2, 4)
     assert row["length"] == pytest.approx(225)
@@ -102,8 +102,8 @@ def test_numbers_are_written_one_way(make_episodes: EpisodesMaker) -> None:
     scores = [[1.0] * 32 + [0.9] * 18]
     table = present(results_table(make_episodes("ibc", scores)))
     cells = dict(zip(table.head, table.rows[0], strict=True))
-    assert cells["score"].startswith("0.964 [0.9")
-    assert cells["success"] == "64 % [50, 76]"
+    assert cells["score"] == "0.964 [0.89, 0.97]"
+    assert cells["success"] == "64 % [49, 77]"
     assert cells["n"] == "1 x 50"
     assert cells["length"] == "150"
     assert cells["s/pred"] == "0.012"
@@ -122,27 +122,52 @@ def test_the_notes_say_what_the_ranges_are_and_what_they_leave_out(
     make_episodes: EpisodesMaker,
 ) -> None:
     one = " ".join(present(results_table(make_episodes("ibc", [[0.5, 0.6]]))).notes)
-    assert "95 % intervals: of the score by bootstrap over episodes" in one
-    assert "of the success rate by Wilson" in one
+    assert "95 % intervals: of the score by t over 2 episodes, trainings as they are" in one
+    assert "of the success by exact over 2 episodes" in one
     assert "One training seed" in one
     three = " ".join(present(results_table(make_episodes("ibc", np.ones((3, 4)) / 2))).notes)
-    assert "bootstrap over 3 training seeds and their episodes" in three
+    assert "t over 3 training seeds and 4 episodes" in three
     assert "One training seed" not in three
 
 
-def test_the_best_method_heads_a_paired_comparison_of_all_others(
+def test_the_policies_that_cannot_be_told_from_the_best_are_marked(
+    pusht_results: pd.DataFrame,
+) -> None:
+    best = pusht_results[pusht_results["best"]]
+    assert set(best["judged_by"]) == {"is_success"}  # the highest score lies above 0.9
+    assert "diffusion-unet" in set(best["method"])
+    assert not set(best["method"]) & {"lstm-gmm", "hold-still", "demonstrator"}
+    table = present(pusht_results)
+    marked = {row[:2] for row in table.rows if row[0].endswith(" *")}
+    assert marked == {(f"{m} *", c) for m, c in zip(best["method"], best["control"], strict=True)}
+    assert "* Cannot be told from the best, by success (scores saturate)." in table.notes
+
+
+def test_the_table_says_what_difference_it_could_have_shown(pusht_results: pd.DataFrame) -> None:
+    methods = pusht_results[pusht_results["role"] == "method"]
+    (success,) = set(methods["detectable_success"])
+    assert 0.05 < success < 0.5
+    notes = " ".join(present(pusht_results).notes)
+    assert f"truly differ by {100 * success:.0f} percentage points of success" in notes
+    alone = pusht_results[pusht_results["method"] == "hold-still"]
+    assert not any("truly differ" in note for note in present(alone).notes)
+
+
+def test_every_method_is_compared_with_the_first(
     pusht_episodes: pd.DataFrame, pusht_results: pd.DataFrame
 ) -> None:
     table = paired_table(pusht_episodes, pusht_results)
     assert table is not None
-    assert "diffusion-unet, position" in table.caption
+    first = pusht_results[pusht_results["role"] == "method"].iloc[0]
+    assert f"to {first['method']}, {first['control']}," in table.caption
     verdicts = {row[0]: row[-1] for row in table.rows}
     assert len(verdicts) == 9
-    assert verdicts["diffusion-transformer, position"] == "undecided"
-    assert verdicts["lstm-gmm, velocity"] == "worse"
+    assert verdicts["lstm-gmm, velocity"] == "worse than the best"
+    undecided = sum(verdict == "undecided" for verdict in verdicts.values())
+    assert undecided == pusht_results["best"].sum() - 1
 
 
-def test_a_paired_comparison_shows_the_differences_of_equal_pairs(
+def test_equal_differences_keep_a_width_and_few_episodes_decide_nothing(
     make_episodes: EpisodesMaker,
 ) -> None:
     best = make_episodes("ibc", [[1.0, 0.9, 1.0, 0.9]])
@@ -150,11 +175,12 @@ def test_a_paired_comparison_shows_the_differences_of_equal_pairs(
     episodes = pd.concat([best, other])
     table = paired_table(episodes, results_table(episodes))
     assert table is not None
-    name, score, success, better, pairs, verdict = table.rows[0]
+    name, score, success, p, n, verdict = table.rows[0]
     assert name == "bet, position"
-    assert score == "-0.200 [-0.200, -0.200]"
-    assert success.startswith("-50 [-100, ")
-    assert (better, pairs, verdict) == ("0.000 [0.00, 0.00]", "4", "worse")
+    assert score.startswith("-0.200 [-0.")
+    assert score != "-0.200 [-0.200, -0.200]"
+    assert success.startswith("-50 [-")
+    assert (p, n, verdict) == ("0.5", "1 x 4", "undecided")
 
 
 def test_methods_are_compared_within_their_preset_only(make_episodes: EpisodesMaker) -> None:
@@ -177,11 +203,11 @@ def test_methods_are_compared_within_their_preset_only(make_episodes: EpisodesMa
     ]
 
 
-def test_nothing_is_compared_where_no_training_seed_is_shared(
+def test_nothing_is_compared_where_no_episode_seed_is_shared(
     make_episodes: EpisodesMaker,
 ) -> None:
-    one = make_episodes("ibc", [[0.9, 0.8]], [42])
-    other = make_episodes("bet", [[0.9, 0.8]], [43])
+    one = make_episodes("ibc", [[0.9, 0.8]])
+    other = make_episodes("bet", [[0.9, 0.8]], seed=[7, 8])
     assert paired_table(one, results_table(one)) is None
     both = pd.concat([one, other])
     assert paired_table(both, results_table(both)) is None

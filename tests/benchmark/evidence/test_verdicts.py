@@ -1,14 +1,39 @@
-"""The words for a claim, by interval and number of trainings."""
+"""The words for a claim: by interval, number of trainings, and the claims beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import norm
 
+from benchmark.evidence.effects import difference
+from benchmark.evidence.multiple import holm
 from benchmark.evidence.stats import Interval
-from benchmark.evidence.verdicts import Claim, find
+from benchmark.evidence.verdicts import Claim, Kind, answer, conjunction, judge
+
+EpisodesMaker = Callable[..., pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """An effect with a standard error of 1."""
+
+    estimate: float
+    seeds: int = 3
+    episodes: int = 50
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        half = norm.ppf(0.5 + confidence / 2)
+        return Interval(self.estimate, self.estimate - half, self.estimate + half, confidence, "")
+
+    def p_value(self, value: float = 0.0) -> float:
+        return float(2 * norm.sf(abs(self.estimate - value)))
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "claim", "value", "sure", "few"),
+    ("low", "high", "kind", "value", "sure", "few"),
     [
         (0.01, 0.2, "above", 0.0, "holds", "suggests"),
         (-0.2, -0.01, "above", 0.0, "does not hold", "suggests not"),
@@ -23,15 +48,75 @@ from benchmark.evidence.verdicts import Claim, find
         (np.nan, np.nan, "above", 0.0, "undecided", "undecided"),
     ],
 )
-def test_the_word(low: float, high: float, claim: Claim, value: float, sure: str, few: str) -> None:
+def test_the_word(low: float, high: float, kind: Kind, value: float, sure: str, few: str) -> None:
     interval = Interval((low + high) / 2, low, high, 0.95, "")
-    assert find("success", interval, 3, 200, claim, value).answer == sure
-    assert find("success", interval, 2, 200, claim, value).answer == few
+    assert answer(interval, 3, kind, value) == sure
+    assert answer(interval, 2, kind, value) == few
 
 
-def test_a_finding_names_effect_interval_seeds_and_episodes() -> None:
-    text = str(find("difference of success", Interval(0.1, 0.02, 0.18, 0.95, ""), 5, 200))
-    assert (
-        text
-        == "holds: difference of success +0.1 [+0.02, +0.18] (95 %), 5 training seeds, 200 episodes"
+@pytest.mark.parametrize("case", range(10))
+def test_claims_judged_together_are_decided_where_holm_corrected_p_values_are(case: int) -> None:
+    rng = np.random.default_rng(case)
+    claims = [Claim("it is so", "effect", Normal(z)) for z in rng.normal(1.5, 2, 5)]
+    corrected = holm([claim.p_value() for claim in claims])
+    for claim, verdict, p in zip(claims, judge(claims), corrected, strict=True):
+        assert (verdict.answer != "undecided") == (p <= 0.05)
+        assert verdict.interval.excludes(0) == (p <= 0.05)
+        if p <= 0.05:
+            assert verdict.answer == (
+                "holds" if claim.effect.interval().low > 0 else "does not hold"
+            )
+
+
+def test_a_claim_alone_is_judged_by_its_95_percent_interval() -> None:
+    (verdict,) = judge([Claim("it is so", "effect", Normal(1.97))])
+    assert (verdict.answer, verdict.interval.confidence) == ("holds", 0.95)
+    assert judge([Claim("it is so", "effect", Normal(1.95))])[0].answer == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "word"),
+    [(0.3, "holds"), (0.4, "undecided"), (3.6, "undecided"), (3.7, "does not hold")],
+)
+def test_costs_nothing_is_two_one_sided_tests_within_the_margin(estimate: float, word: str) -> None:
+    """At 5 %, one-sided: |estimate| < margin - 1.645, or beyond margin + 1.645."""
+    claim = Claim("it costs nothing", "loss", Normal(estimate), "within", 2.0)
+    (verdict,) = judge([claim])
+    assert verdict.answer == word
+    assert verdict.interval.confidence == pytest.approx(0.9)
+    expected = norm.sf(2 - estimate) if word in ("holds",) else None
+    assert expected is None or claim.p_value() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_conjunction_holds_where_every_part_does() -> None:
+    def one(estimate: float, seeds: int = 3) -> Claim:
+        return Claim("part", f"effect {estimate}", Normal(estimate, seeds))
+
+    parts = [judge([one(z)])[0] for z in (4.0, 3.0)]
+    assert conjunction("both", parts).answer == "holds"
+    assert conjunction("both", [*parts, judge([one(1.0)])[0]]).answer == "undecided"
+    failed = conjunction("both", [*parts, judge([one(1.0)])[0], judge([one(-4.0)])[0]])
+    assert (failed.answer, failed.effect) == ("does not hold", "effect -4.0")
+    assert conjunction("both", [*parts, judge([one(4.0, seeds=1)])[0]]).answer == "suggests"
+
+
+def test_a_sentence_names_effect_interval_seeds_and_episodes() -> None:
+    (verdict,) = judge([Claim("it is so", "success of A less that of B", Normal(2.5, 5, 200))])
+    assert str(verdict) == (
+        "holds: success of A less that of B +2.5 [+0.54, +4.46] (95 %), 5 training seeds, "
+        "200 episodes"
     )
+
+
+def test_one_training_suggests_and_equal_outcomes_decide_nothing(
+    make_episodes: EpisodesMaker,
+) -> None:
+    a, b = make_episodes("ibc", [[1.0] * 40]), make_episodes("bet", [[1.0] * 30 + [0.0] * 10])
+    claims = [Claim("A is better", "success, A - B", difference(a, b, "is_success"))]
+    claims.append(Claim("A moves more", "jitter, A - B", difference(a, b, "jitter")))
+    assert [verdict.answer for verdict in judge(claims)] == ["suggests", "undecided"]
+
+
+def test_a_margin_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="margin 0"):
+        Claim("it costs nothing", "loss", Normal(0.0), "within")

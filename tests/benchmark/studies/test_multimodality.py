@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from benchmark.errors import UsageError
-from benchmark.evidence.stats import Interval, wilson
+from benchmark.evidence.stats import Interval, Share
 from benchmark.plan.config import TrainConfig
 from benchmark.running.run import train_cell
 from benchmark.running.store import Run
@@ -83,7 +83,7 @@ def test_sides_and_turning_back_of_known_paths() -> None:
     assert measures["started"].tolist() == [True, True, False, True]
     assert measures["turned_back"].tolist() == [False, False, False, True]
     share = commitment(measures)
-    assert share == wilson(2, 3)  # who stood still took no way
+    assert share == Share(2, 3).interval()  # who stood still took no way
 
 
 def test_turning_back_by_less_than_the_threshold_is_keeping_on() -> None:
@@ -131,7 +131,7 @@ def test_mirrored_paths_swap_left_and_right_and_nothing_else(moves: list[list[fl
 def test_entropy_is_one_bit_for_a_fair_split_and_nothing_for_one_way() -> None:
     fair = mode_entropy(path_measures(going_round(*[LEFT, RIGHT] * 10)))
     assert (fair.estimate, fair.high) == (1.0, 1.0)
-    share = wilson(10, 20).low
+    share = Share(10, 20).interval().low
     expected = -share * math.log2(share) - (1 - share) * math.log2(1 - share)
     assert fair.low == pytest.approx(expected)
     one = mode_entropy(path_measures(going_round(*[LEFT] * 20)))
