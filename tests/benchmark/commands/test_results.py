@@ -56,20 +56,20 @@ def test_nothing_committed_is_stale(drawn: Path) -> None:
 
 def test_a_number_changed_by_hand_is_found(drawn: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(drawn, tmp_path / "copy")
-    page = copy / "results" / "pusht-human-laptop" / "results.md"
+    page = copy / "results" / "pusht-scripted-quick" / "results.md"
     page.write_text(page.read_text().replace("0.9", "0.8", 1))
     before, after = tables(drawn), tables(copy)
     assert [name for name in before if before[name] != after[name]] == [
-        "results/pusht-human-laptop/results.md"
+        "results/pusht-scripted-quick/results.md"
     ]
 
 
 def test_evidence_of_other_settings_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "evidence" / "pusht-human" / "pusht-human-bet-position-s42-0123456789.parquet"
+    path = tmp_path / "evidence" / "pusht-scripted" / "pusht-scripted-nearest-position-s42-0123456789.parquet"
     path.parent.mkdir(parents=True)
-    source = next((REPOSITORY / "results" / "evidence" / "pusht-human").glob("*-bet-position-*"))
+    source = next((REPOSITORY / "results" / "evidence" / "pusht-scripted").glob("*-nearest-position-*"))
     shutil.copy(source, path)
     monkeypatch.setenv("DPBENCH_EVIDENCE", str(tmp_path / "evidence"))
     (tmp_path / "results").mkdir()
