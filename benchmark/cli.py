@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -198,6 +198,55 @@ def search_command(
     return 0
 
 
+def compare_command(
+    a: tyro.conf.Positional[str],
+    b: tyro.conf.Positional[str],
+    config: SweepConfig,
+    until_decided: bool = False,
+    by: Literal["success", "score"] = "success",
+    most: int = 2000,
+) -> int:
+    """Say which of two trained policies is better, on the same episodes.
+
+    Args:
+        a: METHOD or METHOD:control, with the training seeds of --seeds, or a run folder.
+        b: The other one.
+        config: Task, preset, data, seeds and evaluation settings of a METHOD.
+        until_decided: Play episodes until the answer is sure, and no more.
+        by: The outcome that decides.
+        most: Episodes at which until_decided gives up.
+    """
+    from benchmark.commands.compare import compare_command
+    from benchmark.running.store import default_store
+
+    column = "is_success" if by == "success" else "score"
+    return compare_command((a, b), config, column, until_decided, most, default_store())
+
+
+def plan_command(
+    config: SweepConfig,
+    difference: float = 0.1,
+    power: float = 0.8,
+    by: Literal["success", "score"] = "success",
+    training_spread: float | None = None,
+) -> int:
+    """Say how many training seeds and episodes a difference needs, and what that costs here.
+
+    Args:
+        config: Task, preset, data and methods whose runs tell the spread.
+        difference: Between two policies, as a share (0.1: ten percentage points of success).
+        power: Chance of finding it.
+        by: The outcome.
+        training_spread: Standard deviation of a policy's mean between its trainings; None
+            estimates it, for which two policies must have two training seeds each.
+    """
+    from benchmark.commands.plan import plan_command
+    from benchmark.running.store import default_store
+
+    column = "is_success" if by == "success" else "score"
+    return plan_command(config, difference, power, column, training_spread, default_store())
+
+
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
     """Measure this machine: environment steps, training, predictions, an evaluation.
 
@@ -226,6 +275,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report_command,
     "study": study_command,
     "search": search_command,
+    "compare": compare_command,
+    "plan": plan_command,
     "keep": keep_command,
     "results": results_command,
     "perf": perf_command,

@@ -11,18 +11,21 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
+from scipy.stats import binom
 
 from benchmark.evidence.crossed import Contrast, Term, difference, mean
 from benchmark.evidence.multiple import holm
 from benchmark.evidence.outcomes import Policy
 from benchmark.evidence.paired import exact_mcnemar, score_limits
 from benchmark.evidence.sequential import log_wealth
+from benchmark.evidence.stats import Share
 
 Array = NDArray[np.float64]
 Row = dict[str, str | int | float]
@@ -32,7 +35,7 @@ ALPHA = 0.05
 SEEDS = (3, 5, 10)
 EPISODES = (50, 200)
 SPREADS = ((0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.5, 2.0), (1.0, 2.0))  # seed, state
-RATES = (0.5, 0.8, 0.9, 0.95)
+RATES = (0.5, 0.8, 0.9, 0.95, 0.99)
 PAIRS = ((0.5, 0.5), (0.8, 0.8), (0.95, 0.95), (0.8, 0.6), (0.95, 0.8), (0.99, 0.95))
 KINDS = ("success", "score")
 MARGIN = 0.05
@@ -58,7 +61,9 @@ def simulate(repetitions: int, seed: int) -> pd.DataFrame:
             rows.append(_row(method, scenario, sizes, nominal, error))
     for episodes in EPISODES:
         sizes = {"seeds": 1, "episodes": episodes}
-        for method, scenario, error in _one_training(episodes):
+        for method, scenario, error in chain(
+            _one_training(episodes), _one_mean(episodes, repetitions, rng)
+        ):
             rows.append(_row(method, scenario, sizes, ALPHA, error))
     for scenario, error in _sequential(repetitions, rng):
         sizes = {"seeds": 1, "episodes": SEQUENTIAL_CAP}
@@ -175,6 +180,24 @@ def _one_training(episodes: int) -> Iterator[tuple[str, str, float]]:
                 yield "exact McNemar", scenario, float(chance[p < ALPHA].sum())
 
 
+def _one_mean(
+    episodes: int, repetitions: int, rng: np.random.Generator
+) -> Iterator[tuple[str, str, float]]:
+    """The mean of one training: success by enumeration of all counts, score by simulation."""
+    counts = np.arange(episodes + 1)
+    found = [Share(int(count), episodes).interval(1 - ALPHA) for count in counts]
+    missed_by = [np.array([interval.excludes(rate) for interval in found]) for rate in RATES]
+    for rate, missed in zip(RATES, missed_by, strict=True):
+        yield (
+            "exact interval of success",
+            f"{rate:g}",
+            float(binom.pmf(counts, episodes, rate)[missed].sum()),
+        )
+        policy = Policy(rate, 0.0, 0.0)
+        drawn = policy.draw("score", 1, np.zeros((repetitions, 1, episodes)), rng)
+        yield "mean score", f"{rate:g}", _misses(mean(drawn), policy.truth("score"))
+
+
 def _sequential(repetitions: int, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
     """Chance of a false decision when looking after every one of SEQUENTIAL_CAP episodes."""
     for kind, rate, state_spread in itertools.product(KINDS, (0.5, 0.8, 0.95), (0.0, 2.0)):
@@ -195,7 +218,7 @@ def markdown(table: pd.DataFrame, repetitions: int) -> str:
         "# Error rates of every interval and test",
         "",
         f"`python -m benchmark.evidence.calibration`; {repetitions} simulated tables a scenario "
-        "(seeds 1: exact McNemar and score interval by enumeration). Error: the interval misses "
+        "(seeds 1: success by enumeration). Error: the interval misses "
         "the truth, or the test finds what is not there. Every scenario stands in calibration.csv.",
         "",
         f"| {' | '.join(heads)} |",

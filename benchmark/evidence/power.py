@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom, norm
 from scipy.stats import t as student
 
 from benchmark.evidence.crossed import ADDED, Array
@@ -139,6 +140,43 @@ def seeds_needed(
         else:
             low = middle + 1
     return low
+
+
+def mcnemar_episodes(a_only: float, b_only: float, power: float = 0.8) -> int | None:
+    """Give the fewest episodes, to the ten, at which exact McNemar finds A better at 5 %.
+
+    Args:
+        a_only: Chance that A alone solves an episode.
+        b_only: Chance that B alone does.
+        power: Chance of finding it.
+
+    Returns:
+        Episodes; None where 10,000 are not enough, or A is no better.
+    """
+    apart = a_only + b_only
+    if a_only <= b_only:
+        return None
+    for n in range(10, 10_001, 10):
+        pairs = np.arange(n + 1)
+        least = pairs - binom.ppf(0.025, pairs, 0.5) + 1  # more for A than this tail allows
+        found = binom.sf(least - 1, pairs, a_only / apart)
+        if (binom.pmf(pairs, n, apart) * found).sum() >= power:
+            return n
+    return None
+
+
+def fixed_episodes(differences: Array, power: float = 0.8) -> int | None:
+    """Give the episodes of a fixed-size test that finds the mean of these differences.
+
+    Exact McNemar where they are -1, 0 and 1; else a paired t-test, by the normal distribution.
+    """
+    if np.isin(differences, (-1, 0, 1)).all():
+        shares = sorted(((differences > 0).mean(), (differences < 0).mean()), reverse=True)
+        return mcnemar_episodes(float(shares[0]), float(shares[1]), power)
+    if not differences.mean():
+        return None
+    reach = norm.ppf(0.975) + norm.ppf(power)
+    return int(np.ceil((reach / differences.mean()) ** 2 * differences.var()))
 
 
 def plans(

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
 
+from benchmark.evidence.power import mcnemar_episodes
 from benchmark.evidence.sequential import log_wealth
 
 ALPHA = 0.05
@@ -44,17 +44,8 @@ def stopping_times(
 
 
 def fixed_size(a: float, b: float, power: float = POWER) -> int | None:
-    """Give the fewest episodes, to the ten, at which exact McNemar finds a > b; None if never."""
-    apart = a * (1 - b) + b * (1 - a)
-    if a <= b:
-        return None
-    for n in range(10, 10_001, 10):
-        pairs = np.arange(n + 1)
-        least = pairs - binom.ppf(ALPHA / 2, pairs, 0.5) + 1  # more for A than this tail allows
-        found = binom.sf(least - 1, pairs, a * (1 - b) / apart)
-        if (binom.pmf(pairs, n, apart) * found).sum() >= power:
-            return n
-    return None
+    """Give the episodes of exact McNemar for independent successes of rates a > b."""
+    return mcnemar_episodes(a * (1 - b), b * (1 - a), power)
 
 
 def table(repetitions: int, seed: int = 0) -> pd.DataFrame:
