@@ -72,6 +72,10 @@ class Planner:
         self._set_point = x, y
         return self._set_point
 
+    def draw_others(self, others: int) -> None:
+        """Draw so many sequences beside the executed one from the next prediction on."""
+        self._policy.count = others
+
     def forget(self) -> None:
         """Drop the plan and what was seen: the table has been changed by hand."""
         self.paths, self.age = np.empty((0, 0, 2)), 0

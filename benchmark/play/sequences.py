@@ -25,23 +25,23 @@ class Sampling:
 
     Args:
         policy: The policy.
-        others: Further sequences of each prediction.
+        count: Further sequences of each prediction.
     """
 
-    def __init__(self, policy: AgentPolicy, others: int) -> None:
+    def __init__(self, policy: AgentPolicy, count: int) -> None:
         self.obs_horizon, self.pred_horizon = policy.obs_horizon, policy.pred_horizon
         self.drawn: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
         """Of each prediction: the numbers of its episodes (B,), and their sequences
-        (B, 1 + others, Tp, Da), the executed one first."""
-        self._policy, self._others = policy, others
+        (B, 1 + count, Tp, Da), the executed one first."""
+        self.count, self._policy = count, policy
         self._generator = torch.Generator().manual_seed(derive("play", "others"))
 
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `benchmark.running.rollout.Policy`."""
         executed = self._policy.predict(window, episodes)
         sequences = executed[:, None]
-        if self._others:
-            others = self._policy.others(window, self._generator, self._others)
+        if self.count:
+            others = self._policy.others(window, self._generator, self.count)
             sequences = np.concatenate([sequences, others], axis=1)
         self.drawn.append((episodes.copy(), sequences))
         return executed

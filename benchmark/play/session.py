@@ -168,6 +168,12 @@ class Session:
         """Give the agent to the next driver."""
         self.take_over((self.driver + 1) % len(self.drivers))
 
+    def draw_others(self, others: int) -> None:
+        """Have policies draw so many sequences beside the one they follow."""
+        self.others = others
+        if self.planner is not None:
+            self.planner.draw_others(others)
+
     def point(self, x: float, y: float) -> None:
         """Move the hand: it aims at a place, px, and moves the block if it holds it."""
         if self._grip is not None:
