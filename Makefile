@@ -13,7 +13,7 @@ TASK ?= pusht
 PRESET ?= quick
 STUDY ?= list
 # Files and folders reach the shell through the environment: they may hold spaces and quotes.
-export DATA_PATH OUT
+export DATA_PATH OUT RECORD
 comma := ,
 spaced = $(subst $(comma), ,$(1))
 STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
@@ -27,13 +27,14 @@ BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf doctor demos test test-slow check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-slow check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
 	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N STUDY=all|action-horizon|..."
+	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -71,6 +72,10 @@ keep: $(VENV)/.installed ## Turn finished runs into evidence under results/
 
 results: $(VENV)/.installed ## Draw results/ and the tables of the documentation from the evidence
 	@$(DPBENCH) results
+
+play: $(INSTALLED) ## Push the T yourself (RECORD=FILE.npz), or watch POLICY=shipped or runs and get in their way
+	@$(DPBENCH) play --task $(TASK) $(if $(POLICY),--policy $(call spaced,$(POLICY))) \
+		$(if $(RECORD),--record "$$RECORD")
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own)
 	@$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(OUT),--out "$$OUT")

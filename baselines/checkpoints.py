@@ -37,10 +37,20 @@ MAX_DESCRIPTION = 2**20
 """Bytes of agent.json."""
 
 
-def save_agent(agent: Agent, folder: Path) -> None:
-    """Write `agent` into `folder`, each file whole or not at all."""
+def save_agent(agent: Agent, folder: Path, halved: bool = False) -> None:
+    """Write `agent` into `folder`, each file whole or not at all.
+
+    Args:
+        agent: What is written.
+        folder: Where.
+        halved: Round its weights to bfloat16, which halves the file; `load_agent` gives float32
+            again. The normaliser stays as it is: it turns px and m into numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().cpu().contiguous() for k, v in agent.state_dict().items()}
+    if halved:
+        trained = {name for name, _ in agent.named_parameters()}
+        weights = {k: v.bfloat16() if k in trained else v for k, v in weights.items()}
     data = safetensors.torch.save(weights)
     description = {
         "name": agent.name,

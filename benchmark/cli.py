@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from benchmark.errors import UsageError
-from benchmark.plan.request import Control, Source, StudyRequest, SweepConfig
+from benchmark.plan.request import (
+    Control,
+    PlayRequest,
+    Source,
+    StudyRequest,
+    SweepConfig,
+)
 from benchmark.running.allocator import keep_freed_memory
 
 
@@ -247,6 +253,36 @@ def plan_command(
     return plan_command(config, difference, power, column, training_spread, default_store())
 
 
+def play_command(request: PlayRequest) -> int:
+    """Push the T with the mouse, record demonstrations, or watch policies and get in their way.
+
+    Args:
+        request: What is played.
+    """
+    from benchmark.commands.play import play_command
+
+    return play_command(request)
+
+
+def export_command(
+    run: tyro.conf.Positional[str],
+    to: tyro.conf.Positional[Path],
+    episodes: int = 100,
+    action_horizon: int | None = None,
+) -> int:
+    """Write a trained policy with bfloat16 weights, small enough to ship, and what it achieves.
+
+    Args:
+        run: Folder or name of a trained run.
+        to: Folder that is written: checkpoint, config.json, evidence.json and README.md.
+        episodes: Validation episodes that the written policy is played on.
+        action_horizon: Ta; None takes what it was trained for.
+    """
+    from benchmark.commands.export import export_command
+
+    return export_command(run, to, episodes, action_horizon, _command())
+
+
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
     """Measure this machine: environment steps, training, predictions, an evaluation.
 
@@ -277,7 +313,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "search": search_command,
     "compare": compare_command,
     "plan": plan_command,
+    "play": play_command,
     "keep": keep_command,
+    "export": export_command,
     "results": results_command,
     "perf": perf_command,
     "doctor": doctor_command,

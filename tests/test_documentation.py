@@ -79,7 +79,8 @@ def test_a_task_and_a_policy_of_other_packages_meet(tmp_path: Path) -> None:
     install(tmp_path, "reach_task", "dpbench.tasks", "reach", "REACH", task)
     options = ["--task", "reach", "--methods", "mlp", "--preset", "smoke"]
     printed = run(["-m", "benchmark", "bench", *options], tmp_path)
-    rows = re.findall(r"^(mlp|hold-still|demonstrations, replayed).*?(\d\.\d+) \[", printed, re.MULTILINE)
+    names = "mlp|hold-still|demonstrations, replayed"
+    rows = re.findall(rf"^({names}).*?(\d\.\d+) \[", printed, re.MULTILINE)
     scores: dict[str, list[float]] = {}
     for method, score in rows:
         scores.setdefault(method, []).append(float(score))

@@ -12,7 +12,8 @@ BENCHMARK = REPOSITORY / "benchmark"
 BASE = "files errors progress"
 # From the top down: each imports only those below it. `cli` is __main__.py and cli.py, BASE the
 # other files of the folder itself.
-ORDER = ("cli", "commands", "studies", "report", "perf", "running", "plan", "evidence", BASE)
+WINGS = "cli commands play studies report perf running plan evidence"
+ORDER = (*WINGS.split(), BASE)
 
 
 def wing_of(path: Path) -> str:

@@ -31,7 +31,7 @@ from envs.control import CONTROLS
 
 STUDIES_FOLDER = "studies"
 NAMED = 8  # files in a message
-NOT_DRAWN = ("evidence", "perf", "search", "statistics", STUDIES_FOLDER)
+NOT_DRAWN = ("evidence", "perf", "policies", "search", "statistics", STUDIES_FOLDER)
 """What lies in results/ beside the pages: evidence, and tables that a command measured."""
 
 

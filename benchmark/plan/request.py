@@ -96,3 +96,27 @@ class StudyRequest(Request):
     """Training seeds; none means the study's own."""
     without_evidence: bool = False
     """Train and play also what results/evidence holds already."""
+
+
+@dataclass(frozen=True)
+class PlayRequest:
+    """What is played at the table."""
+
+    task: str = "pusht"
+    """Name of the task; only pusht can be played by hand."""
+    policy: tuple[str, ...] = ()
+    """Policies to watch: folders or names of runs, checkpoints, or shipped; Tab switches."""
+    record: Path | None = None
+    """File .npz that your successful episodes are added to; train on it by DATA_PATH=."""
+    seed: int | None = None
+    """Initial state of the first episode; None takes 400000, or the first not recorded yet."""
+    action_horizon: int | None = None
+    """Ta of the policies; None takes what each was trained for."""
+    paths: int = 12
+    """Action sequences drawn of each prediction, the one that is followed among them."""
+
+    def __post_init__(self) -> None:
+        if self.paths < 1:
+            raise UsageError(f"paths is {self.paths}; allowed: 1 or more")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed is {self.seed}; allowed: 0 to 2**32 - 1")

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from baselines.agent import Agent
+from baselines.agent import Agent, Obs
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import Task
@@ -84,18 +84,26 @@ class AgentPolicy:
     @torch.inference_mode()
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `Policy.predict`; a policy with a memory sees what came since its last reset."""
-        if every := self._agent.reset_every:
-            seen = 1 + self._predictions % every
-            window = {name: value[:, -seen:] for name, value in window.items()}
         self._predictions += 1
-        obs = {
+        actions = self._agent.act(self._seen(window), [self._streams[i] for i in episodes])
+        return actions[:, 0].double().cpu().numpy()
+
+    @torch.inference_mode()
+    def others(self, window: Frame, generator: torch.Generator, count: int) -> NDArray[np.float64]:
+        """What else it might have predicted just now, with other noise, (B, count, Tp, Da)."""
+        return self._agent.act(self._seen(window), generator, count).double().cpu().numpy()
+
+    def _seen(self, window: Frame) -> Obs:
+        """What the latest prediction sees of a window."""
+        if every := self._agent.reset_every:
+            seen = 1 + (self._predictions - 1) % every
+            window = {name: value[:, -seen:] for name, value in window.items()}
+        return {
             name: torch.as_tensor(
                 value, dtype=None if value.dtype == np.uint8 else torch.float32
             ).to(self._device)
             for name, value in window.items()
         }
-        actions = self._agent.act(obs, [self._streams[i] for i in episodes])
-        return actions[:, 0].double().cpu().numpy()
 
 
 class HoldStill:

@@ -20,7 +20,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 with warnings.catch_warnings():
     # pygame 2.6 still looks for pkg_resources, which setuptools has deprecated.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    import pygame
+    import pygame as pygame  # as itself: who draws more takes it from here
 
 Color = tuple[int, int, int]
 

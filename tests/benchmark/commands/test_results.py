@@ -67,9 +67,11 @@ def test_a_number_changed_by_hand_is_found(drawn: Path, tmp_path: Path) -> None:
 def test_evidence_of_other_settings_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "evidence" / "pusht-scripted" / "pusht-scripted-nearest-position-s42-0123456789.parquet"
+    folder = tmp_path / "evidence" / "pusht-scripted"
+    path = folder / "pusht-scripted-nearest-position-s42-0123456789.parquet"
     path.parent.mkdir(parents=True)
-    source = next((REPOSITORY / "results" / "evidence" / "pusht-scripted").glob("*-nearest-position-*"))
+    kept = REPOSITORY / "results" / "evidence" / folder.name
+    source = next(kept.glob("*-nearest-position-*"))
     shutil.copy(source, path)
     monkeypatch.setenv("DPBENCH_EVIDENCE", str(tmp_path / "evidence"))
     (tmp_path / "results").mkdir()

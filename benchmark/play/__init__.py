@@ -1,0 +1,1 @@
+"""Playing Push-T by hand, watching policies, and films of their episodes."""
