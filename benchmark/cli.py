@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from benchmark.errors import UsageError
+from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
 from benchmark.plan.request import (
     Control,
     PlayRequest,
@@ -167,10 +168,10 @@ def search_command(
     candidates: tyro.conf.Positional[tuple[str, ...]],
     preset: str = "quick",
     control: Control = "position",
-    seed: int = 42,
+    seeds: tuple[int, ...] = SEARCH_SEEDS,
     data: Source = "scripted",
     data_path: Path | None = None,
-    episodes: int = 50,
+    episodes: int = SEARCH_EPISODES,
     out: Path = Path("results/search"),
 ) -> int:
     """Compare settings of one method on validation seeds; test seeds are not touched.
@@ -179,13 +180,14 @@ def search_command(
         task: Name of the task.
         method: Name of the method.
         candidates: Changed settings of each candidate, such as
-            "train.batch_size=64 train.updates=8000"; "" is the preset as it is.
+            "train.batch_size=64 train.updates=8000"; "" is the preset as it is. None takes the
+            eight that are declared for the method.
         preset: The settings that candidates change.
         control: What an action means.
-        seed: Training seed.
+        seeds: Training seeds.
         data: scripted or human demonstrations.
         data_path: File of human demonstrations.
-        episodes: Validation episodes of each candidate.
+        episodes: Validation episodes of each training.
         out: Folder of the log.
     """
     from benchmark.commands.search import search
@@ -196,7 +198,7 @@ def search_command(
         preset=preset,
         methods=(method,),
         control=(control,),
-        seeds=(seed,),
+        seeds=seeds,
         data=data,
         data_path=data_path,
     )

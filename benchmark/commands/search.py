@@ -6,15 +6,19 @@ go to the run store: a search continues where it stopped and trains nothing twic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import dunnett
 
 from benchmark.errors import UsageError, usage_errors
-from benchmark.evidence.effects import mean
-from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
+from benchmark.plan.candidates import CANDIDATES
 from benchmark.plan.config import EvalConfig, override_evaluation
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, load_demonstrations, plan
@@ -22,10 +26,20 @@ from benchmark.running.machine import best_device
 from benchmark.running.run import run_cell
 from benchmark.running.store import Run
 
+ALPHA = 0.05
+"""Chance that a search takes another candidate although none is better than the first."""
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """One set of changed settings and how the policy trained with them did."""
+    """One set of changed settings and how the policies trained with them did.
+
+    Attributes:
+        changes: The settings, as typed.
+        minutes: Training of all seeds, on one core.
+        updates: Of each training.
+        episodes: Validation episodes of all seeds.
+    """
 
     changes: str
     minutes: float
@@ -36,34 +50,45 @@ class Candidate:
 def search(
     config: SweepConfig, candidates: tuple[str, ...], episodes: int, out: Path, store: Path
 ) -> Table:
-    """Train every candidate and compare them on validation seeds.
+    """Train every candidate with every seed and compare them on validation seeds.
 
     Args:
-        config: Task, preset, data, and the one method, control mode and seed that is tuned.
+        config: Task, preset, data, seeds, and the one method and control mode that is tuned.
         candidates: Changed settings of each, NAME=VALUE parted by spaces; empty for the preset.
-            eval.NAME changes how a policy is evaluated, for which nothing is trained anew.
-        episodes: Validation episodes of each.
+            eval.NAME changes how a policy is evaluated, for which nothing is trained anew. None
+            takes those declared for the method in `benchmark.plan.candidates`.
+        episodes: Validation episodes of each training.
         out: Folder of the log.
         store: Where runs are kept.
 
     Returns:
         The candidates, best score first; also written to `out`, from the first candidate on.
+
+    Raises:
+        UsageError: If there is no candidate, or one names a setting that does not exist.
     """
-    done: list[Candidate] = []
+    (method,), (control,) = config.methods, config.control
+    candidates = candidates or CANDIDATES.get(method, ())
+    if not candidates:
+        raise UsageError(
+            f"no candidates are declared for {method}; write each as one word, such as "
+            f"'train.batch_size=64' (declared: {', '.join(CANDIDATES)})"
+        )
     plans = [_plan(text, config, episodes) for text in candidates]
-    table = None
+    done: list[Candidate] = []
     for text, (changed, at) in zip(candidates, plans, strict=True):
-        (cell,) = plan(changed)
-        print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
-        played = run_cell(cell, at, lambda: load_demonstrations(config), store, best_device())
-        minutes = float(Run(cell, store).history()["seconds"].iloc[-1]) / 60
-        done.append(Candidate(text or "the preset", minutes, cell.train.updates, played))
-        table, data = _compare(done, config)
-        name = f"{cell.task}-{cell.data}-{cell.method}-{cell.control}-{cell.preset}"
-        table.write(data, out, name)
+        played, seconds = [], 0.0
+        for cell in plan(changed):
+            print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
+            played.append(
+                run_cell(cell, at, lambda: load_demonstrations(config), store, best_device())
+            )
+            seconds += float(Run(cell, store).history()["seconds"].iloc[-1])
+        frames = pd.concat(played, ignore_index=True)
+        done.append(Candidate(text or "the preset", seconds / 60, cell.train.updates, frames))
+        table, data = _compare(done, len(candidates), config)
+        table.write(data, out, f"{cell.task}-{cell.data}-{method}-{control}-{cell.preset}")
         print(table.text(), flush=True)
-    if table is None:
-        raise UsageError("no candidates; write each as one word, such as 'train.batch_size=64'")
     return table
 
 
@@ -72,47 +97,88 @@ def _plan(text: str, config: SweepConfig, episodes: int) -> tuple[SweepConfig, E
     words = text.split()
     changes = [word for word in words if not word.startswith("eval.")]
     changed = replace(config, set=(*config.set, *changes))
-    cells = plan(changed)
-    if len(cells) != 1:
-        raise UsageError(
-            f"a search tunes one cell, not {len(cells)}: "
-            "give one method, one control mode and one seed"
-        )
-    at = replace(evaluation(config, cells[0]), split="validation", episodes=episodes)
+    at = replace(evaluation(config, plan(changed)[0]), split="validation", episodes=episodes)
     with usage_errors():
         return changed, override_evaluation(at, words)
 
 
-def _compare(done: list[Candidate], config: SweepConfig) -> tuple[Table, pd.DataFrame]:
-    """The candidates as a table, best first, and as numbers."""
-    rows = [
-        {
-            "settings": candidate.changes,
-            **mean(candidate.episodes).interval().columns("score"),
-            **mean(candidate.episodes, "is_success").interval().columns("success"),
-            "updates": candidate.updates,
-            "minutes": candidate.minutes,
+def gains(done: Sequence[Candidate]) -> pd.DataFrame:
+    """How much better each candidate scores than the first, by Dunnett's test.
+
+    A training's mean score is one observation. How much trainings of the same settings differ is
+    estimated over all candidates together, since two seeds a candidate would not tell it.
+
+    Returns:
+        A row a candidate after the first, with columns `gain`, `gain_low` (one-sided limit, which
+        holds for all of them at once with confidence 1 - ALPHA) and `p_value`.
+    """
+    first, *others = (_of_trainings(one) for one in done)
+    columns: dict[str, Any] = {"gain": [float(scores.mean() - first.mean()) for scores in others]}
+    columns |= {"gain_low": np.nan, "p_value": np.nan}
+    if others and len(first) > 1 and any(np.ptp(scores) > 0 for scores in (first, *others)):
+        found = dunnett(*others, control=first, alternative="greater", random_state=0)
+        columns |= {
+            "gain_low": found.confidence_interval(1 - ALPHA).low,
+            "p_value": found.pvalue,
         }
-        for candidate in done
-    ]
-    data = pd.DataFrame(rows).sort_values("score", ascending=False, kind="stable")
+    return pd.DataFrame(columns)
+
+
+def _of_trainings(one: Candidate) -> NDArray[np.float64]:
+    """Mean score of each training of a candidate."""
+    return one.episodes.groupby("train_seed")["score"].mean().to_numpy(np.float64)
+
+
+def _compare(done: Sequence[Candidate], of: int, config: SweepConfig) -> tuple[Table, pd.DataFrame]:
+    """The candidates as a table, best first, and as numbers; `of` is how many there will be."""
+    data = pd.DataFrame(
+        {
+            "settings": [one.changes for one in done],
+            "score": [float(one.episodes["score"].mean()) for one in done],
+            "success": [float(one.episodes["is_success"].mean()) for one in done],
+            "updates": [one.updates for one in done],
+            "minutes": [one.minutes for one in done],
+        }
+    )
+    for i, seed in enumerate(config.seeds):
+        data[f"score_{seed}"] = [_of_trainings(one)[i] for one in done]
+    data = pd.concat([data, gains(done).set_index(data.index[1:])], axis=1)
+    better = data["score"].where(data["gain_low"] > 0)
+    data["is_taken"] = data.index == (better.idxmax() if better.notna().any() else 0)
+    data["is_taken"] &= len(done) == of
+    data = data.sort_values("score", ascending=False, kind="stable")
     table = Table(
         caption=f"Search: {config.methods[0]}, {config.control[0]} control, preset {config.preset}",
-        head=("settings", "score", "success", "updates", "minutes"),
+        head=(
+            "settings",
+            *(f"seed {seed}" for seed in config.seeds),
+            "score",
+            "success",
+            "gain",
+            "updates",
+            "minutes",
+        ),
         rows=tuple(
             (
-                str(row["settings"]),
-                score_text(row["score"], row["score_low"], row["score_high"]),
-                rate_text(row["success"], row["success_low"], row["success_high"]),
+                row["settings"] + (" *" if row["is_taken"] else ""),
+                *(f"{row[f'score_{seed}']:.3f}" for seed in config.seeds),
+                f"{row['score']:.3f}",
+                f"{row['success']:.0%}",
+                "-" if np.isnan(row["gain"]) else f"{row['gain']:+.3f} (> {row['gain_low']:+.3f})",
                 str(row["updates"]),
                 f"{row['minutes']:.1f}",
             )
             for row in data.to_dict("records")
         ),
-        align="lrrrr",
+        align="l" + "r" * (len(config.seeds) + 5),
         notes=(
-            f"{len(done[0].episodes)} validation episodes each, one training seed; minutes: of "
-            "training on this machine as it was loaded then.",
+            f"{len(done[0].episodes) // len(config.seeds)} validation episodes each training. "
+            "Minutes: of all trainings, on one core of a machine as it was loaded then.",
+            f"Gain: of score, over {done[0].changes}; beside it the limit that holds for all "
+            f"candidates at once with {1 - ALPHA:.0%} (Dunnett's test on the scores of trainings).",
+            "* is taken: the best of those whose limit lies above 0, or else the first."
+            if len(done) == of
+            else f"{len(done)} of {of} candidates are done; none is taken yet.",
         ),
     )
     return table, data
