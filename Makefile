@@ -27,14 +27,14 @@ BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-slow check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow check format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
 	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N STUDY=all|action-horizon|..."
-	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz"
+	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz OPEN=1 (report)"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -64,8 +64,9 @@ bench: $(INSTALLED) ## Demonstrations, training, evaluation, table and report of
 study: $(INSTALLED) ## Test a published claim: STUDY=action-horizon, or STUDY=all
 	@$(DPBENCH) study $(STUDY) $(STUDY_FLAGS)
 
-report: $(INSTALLED) ## Draw the report from what has been run, or is committed
-	@$(DPBENCH) report $(BENCH_FLAGS)
+report: $(VENV)/.installed ## Draw the report of all that has been run, or is committed (OPEN=1: in the browser)
+	@$(DPBENCH) report $(if $(filter-out file,$(origin TASK)),--task $(call spaced,$(TASK))) \
+		$(if $(OUT),--out "$$OUT") $(if $(OPEN),--open)
 
 keep: $(VENV)/.installed ## Turn finished runs into evidence under results/
 	@$(DPBENCH) keep
@@ -88,6 +89,10 @@ demos: $(INSTALLED) ## Generate, list and inspect the demonstrations of a task
 
 test: $(VENV)/.installed-dev ## Run the test suite
 	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-browser: $(VENV)/.installed-dev ## Run the tests of the report in a browser; installs Chromium where there is none
+	@command -v chromium chromium-browser >/dev/null || $(BIN)/python -m playwright install --with-deps chromium
+	@$(BIN)/python -m pytest tests/benchmark/report/test_browser.py
 
 test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
 	@$(BIN)/python -m pytest -m slow

@@ -85,15 +85,21 @@ def run_command(
     return bench_command(config, _command())
 
 
-def report_command(config: SweepConfig) -> int:
-    """Write the report of what is in the run store or the evidence; run nothing.
+def report_command(
+    task: tuple[str, ...] = (),
+    out: Path | None = None,
+    opens: Annotated[bool, tyro.conf.arg(name="open")] = False,
+) -> int:
+    """Draw a page a task and one over all, of what was run or is committed; run nothing.
 
     Args:
-        config: Which cells.
+        task: Names of tasks; none means all.
+        out: Folder of the pages; None takes reports in the run store.
+        opens: Open it in the browser.
     """
-    from benchmark.commands.bench import report_command
+    from benchmark.commands.report import report_command
 
-    return report_command(config, _command())
+    return report_command(task, out, opens)
 
 
 def keep_command(

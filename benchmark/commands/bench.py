@@ -1,4 +1,4 @@
-"""`bench`, `run` and `report`: what is not on disk yet is run, then all of it is reported."""
+"""`bench` and `run`: what is not on disk yet is run, then all of it is reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.errors import UsageError, usage_errors
+from benchmark.errors import usage_errors
 from benchmark.evidence.tables import headline_episodes, present, results_table
 from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.request import SweepConfig
@@ -32,12 +32,6 @@ def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> i
         show_plan(config, default_store())
         return 0
     return 0 if bench(config, default_store(), [command]) else 1
-
-
-def report_command(config: SweepConfig, command: str) -> int:
-    """Report what is in the run store or the evidence; the exit code."""
-    report(config, default_store(), [command.replace(" report", " bench", 1)])
-    return 0
 
 
 def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
@@ -90,7 +84,8 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
             say(f"\n{table.text()}\n")
     failed = {cell.id for cell, _ in failures}
     if done := [cell for cell in cells if cell.id not in failed]:
-        _write(done, frame, config, store, commands)
+        out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
+        print(f"\nReport: {write_report(record(done, config, store, commands), out)}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
     return not failures
@@ -124,23 +119,6 @@ class TimeLeft:
         return f"; about {minutes(elapsed * (self._all / self._ended - 1))} left"
 
 
-def report(config: SweepConfig, store: Path, commands: Sequence[str]) -> Path:
-    """Write the report of those cells of a sweep that are in the run store or the evidence.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    cells = [
-        cell
-        for cell in plan(config)
-        if Run(cell, store).has_history and has_all(Run(cell, store), config)
-    ]
-    if not cells:
-        raise UsageError("none of these cells is done yet; make bench runs them")
-    with usage_errors():
-        return _write(cells, _frame(cells, config, store), config, store, commands)
-
-
 def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.DataFrame]:
     """The episodes of the rows that frame the table."""
     load = partial(load_demonstrations, config)
@@ -150,29 +128,25 @@ def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.D
     ]
 
 
-def _write(
-    cells: Sequence[Cell],
-    frame: Sequence[pd.DataFrame],
-    config: SweepConfig,
-    store: Path,
-    commands: Sequence[str],
-) -> Path:
-    """The report of cells, in the order of the plan: made again, a page is the same page."""
-    out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
+def record(
+    cells: Sequence[Cell], config: SweepConfig, store: Path, commands: Sequence[str]
+) -> Record:
+    """What a report of cells is drawn from, in the order of the plan: made again, it is the same.
+
+    The rows that frame the table are played where they were not yet.
+    """
     others = _committed(config, cells)
     runs = [Run(cell, store) for cell in cells]
+    with usage_errors():
+        frame = _frame(cells, config, store)
     episodes = [_episodes(cell, config, store) for cell in cells]
     histories = [run.history() for run in [*runs, *(Run(cell, store) for cell, _ in others)]]
-    everything = pd.concat([*frame, *episodes, *(e for _, e in others)], ignore_index=True)
-    record = Record(
-        everything,
+    return Record(
+        pd.concat([*frame, *episodes, *(e for _, e in others)], ignore_index=True),
         pd.concat(histories),
         tuple(commands),
         together([run.machine() for run in runs]),
     )
-    page = write_report(record, out)
-    print(f"\nReport: {page}")
-    return page
 
 
 def _episodes(cell: Cell, config: SweepConfig, store: Path) -> pd.DataFrame:

@@ -182,11 +182,14 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
     """Lay out the frame of `results_table` as text, with notes on what its ranges are.
 
     Settings in which the rows differ become columns; those they share are named in the notes.
+    Success stands before the score where scores saturate.
     """
     shown = [name for name in settings_shown(results) if name != "action_horizon"]
     head = ["method", "control", "Ta", *(_HEADS[name] for name in shown)]
     more = [name for name in PUBLISHED_WAYS if results[name].notna().any()]
-    head += ["score", "success", *(PUBLISHED_WAYS[name] for name in more)]
+    saturates = (results["judged_by"] == "is_success").any()
+    head += ["success", "score"] if saturates else ["score", "success"]
+    head += [PUBLISHED_WAYS[name] for name in more]
     head += ["n", "length", "s/pred", "updates"]
     rows = []
     for row in results.to_dict("records"):
@@ -194,8 +197,9 @@ def present(results: pd.DataFrame, caption: str = "") -> Table:
         cells = [str(row["method"]) + " *" * row["best"]]
         cells += ["-", "-"] if reference else [str(row["control"]), str(row["executed"])]
         cells += ["-" if reference and key != "task" else str(row[key]) for key in shown]
-        cells += [score_text(row["score"], row["score_low"], row["score_high"])]
-        cells += [rate_text(row["success"], row["success_low"], row["success_high"])]
+        score = score_text(row["score"], row["score_low"], row["score_high"])
+        success = rate_text(row["success"], row["success_low"], row["success_high"])
+        cells += [success, score] if saturates else [score, success]
         cells += [published_way_text(row, name) for name in more]
         cells += [_size_text(row["train_seeds"], row["episodes"]), f"{row['length']:.0f}"]
         seconds, updates = row["seconds_per_prediction"], row["updates"]

@@ -1,34 +1,33 @@
-"""The report: one HTML page, with the tables, figures and data it was made of beside it.
+"""The report: one HTML page a task, which holds all that it shows and needs no network.
 
-The page holds its style and its figures, needs no network and runs no script.
+The tables stand in the page as text; its scripts sort and filter them and draw the figures.
 """
 
-import base64
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
 
 from benchmark.evidence.tables import (
     REFERENCES,
-    SETTINGS,
     headline_episodes,
     paired_table,
-    policy_name,
     present,
-    rate_text,
     results_table,
-    score_text,
-    settings_shown,
 )
+from benchmark.evidence.text_table import Table
 from benchmark.files import write_whole
-from benchmark.report.plots import results_figure, save_figure, training_figure
+from benchmark.report.plots import results_figure, save_figure
 from benchmark.report.published import published_table
+from benchmark.report.summary import summary
 
 TEMPLATES = Path(__file__).parent / "templates"
-NAMED = 6  # policies in a sentence
+FILTERS = ("method", "control", "data", "preset")
 
 
 @dataclass(frozen=True)
@@ -49,52 +48,26 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure inside the page.
+class Row:
+    """A row of the results table.
 
     Attributes:
-        stem: Name of the files beside the page that hold it and its data.
-        source: The picture as a data URI.
-        alt: What it shows, for those who cannot see it.
-        caption: What it shows, under it.
-        width: Width at which its text is readable, px.
+        cells: Its texts.
+        filters: What it is filtered by; empty texts pass every filter.
+        ranges: Lower limit, estimate and upper limit, from 0 to 1, of the columns that have them.
+        is_best: Whether it cannot be told from the best.
     """
 
-    stem: str
-    source: str
-    alt: str
-    caption: str
-    width: int
+    cells: tuple[str, ...]
+    filters: Mapping[str, str]
+    ranges: Mapping[int, tuple[float, float, float]]
+    is_best: bool
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The episodes of one training run, in the order of their seeds.
+def write_report(record: Record, folder: Path) -> Path:
+    """Write the page of a benchmark, with its table and figure as files beside it.
 
-    Attributes:
-        name: Method, settings and training seed.
-        episodes: Seed, score and success of every episode.
-    """
-
-    name: str
-    episodes: tuple[tuple[int, float, bool], ...]
-
-    @property
-    def summary(self) -> str:
-        """The strip in words."""
-        solved = sum(success for _, _, success in self.episodes)
-        return f"{solved} of {len(self.episodes)} solved"
-
-
-def write_report(record: Record, out_dir: Path) -> Path:
-    """Write the report of a benchmark and the files it links to.
-
-    Every file is written whole or not at all, and the page last, so that it links to nothing
-    missing. Equal input gives the same page.
-
-    Args:
-        record: What it is drawn from.
-        out_dir: Folder to write to.
+    Every file is written whole or not at all, and the page last. Equal input gives the same page.
 
     Returns:
         The path of the page.
@@ -102,33 +75,44 @@ def write_report(record: Record, out_dir: Path) -> Path:
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
     """
-    episodes = record.episodes
-    results = results_table(episodes)
+    results = results_table(record.episodes)
+    present(results).write(results, folder, "results")
+    save_figure(results_figure(results), results, folder, "results")
+    return write_whole(folder / "report.html", page(record, results))
+
+
+def page(record: Record, results: pd.DataFrame, index: str = "") -> str:
+    """The page of a record as HTML.
+
+    Args:
+        record: What it is drawn from.
+        results: `results_table` of its episodes.
+        index: Where the page of all tasks is, relative to this one; none where empty.
+    """
     table = present(results)
-    table.write(results, out_dir, "results")
-    pictures = {"results": _results_picture(results, out_dir)}
-    if not record.history.empty:
-        pictures["training"] = _training_picture(record.history, out_dir)
-    headline = headline_episodes(episodes)
+    headline = headline_episodes(record.episodes)
     seeds = headline["seed"][headline["method"].map(REFERENCES) != "replay"]
-    page = _template().render(
-        tasks=" and ".join(sorted(set(results["task"]))),
-        summary=_summary(results),
+    return fill(
+        "page.html.jinja",
+        ("theme.js", "table.js"),
+        title=" and ".join(sorted(set(results["task"]))),
+        index=index,
+        summary=summary(results),
+        filters=_filters(results),
         table=table,
-        paired=paired_table(episodes, results),
+        rows=_rows(results, table),
+        paired=paired_table(record.episodes, results),
         published=published_table(results),
-        pictures=pictures,
-        strips=_strips(headline, results),
         first_seed=int(seeds.min()),
         last_seed=int(seeds.max()),
         is_pusht="pusht" in set(results["task"]),
         commands=list(record.commands),
         machine=dict(record.machine),
     )
-    return write_whole(out_dir / "report.html", page)
 
 
-def _template() -> jinja2.Template:
+def fill(template: str, scripts: tuple[str, ...], **values: Any) -> str:
+    """A page of the templates, with its style and scripts inside; every text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -136,78 +120,31 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja")
+    # A block each: scripts share a page and no names.
+    script = "\n".join(f"{{\n{(TEMPLATES / name).read_text()}}}" for name in scripts)
+    style = (TEMPLATES / "style.css").read_text()
+    return environment.get_template(template).render(style=style, script=script, **values)
 
 
-def _summary(results: pd.DataFrame) -> list[str]:
-    """Name the policies that cannot be told from the best, a sentence a task, data and preset."""
+def limits(row: Mapping[Any, Any], column: str) -> tuple[float, float, float]:
+    """Lower limit, estimate and upper limit; an estimate without interval is its own limits."""
+    at = float(row[column])
+    low, high = (float(row[f"{column}_{side}"]) for side in ("low", "high"))
+    return (at, at, at) if pd.isna(low) or pd.isna(high) else (low, at, high)
+
+
+def _filters(results: pd.DataFrame) -> dict[str, list[str]]:
+    """What rows can be filtered by, where they differ in it."""
     methods = results[results["role"] == "method"]
-    shown = ["control", *settings_shown(results)]
-    sentences = []
-    for key, group in methods.groupby(["task", "data", "obs_type", "preset"], sort=False):
-        first = group.iloc[0].to_dict()
-        score = score_text(first["score"], first["score_low"], first["score_high"])
-        rate = rate_text(first["success"], first["success_low"], first["success_high"])
-        task, data, obs_type, preset = key
-        best = [policy_name(row, shown) for row in group[group["best"]].to_dict("records")]
-        who = f"{len(best)} of {len(group)} policies cannot be told from the best"
-        if len(best) <= NAMED:
-            who = f"{who} ({'; '.join(best)})"
-        sentences.append(
-            f"On {task} from {data} demonstrations ({obs_type}, {preset} preset) {who}. The first, "
-            f"{policy_name(first, shown)}: score {score}, success {rate}."
-        )
-    return sentences
+    values = {name: list(dict.fromkeys(methods[name].astype(str))) for name in FILTERS}
+    return {name: found for name, found in values.items() if len(found) > 1}
 
 
-def _results_picture(results: pd.DataFrame, out_dir: Path) -> Picture:
-    _, drawing, _ = save_figure(results_figure(results), results, out_dir, "results")
-    count = int((results["role"] == "method").sum())
-    return Picture(
-        "results",
-        _data_uri(drawing),
-        f"Dot plot of the mean score and the success rate of {count} policies with their "
-        "intervals, against the demonstrations and the floor. The table above holds its numbers.",
-        "Mean score and success rate on the test seeds with 95 % intervals.",
-        620,
-    )
-
-
-def _training_picture(history: pd.DataFrame, out_dir: Path) -> Picture:
-    _, drawing, _ = save_figure(training_figure(history), history, out_dir, "training")
-    methods = sorted(set(history["method"]))
-    return Picture(
-        "training",
-        _data_uri(drawing),
-        f"Line plots of training loss, action error and validation score against updates, for "
-        f"{', '.join(methods)}. training.csv holds its numbers.",
-        "Training of every method, a line a training seed. Losses of different methods measure "
-        "different things and have scales of their own.",
-        max(420, 170 * len(methods)),
-    )
-
-
-def _data_uri(drawing: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(drawing.read_bytes()).decode()
-
-
-def _strips(headline: pd.DataFrame, results: pd.DataFrame) -> list[Strip]:
-    """List the outcomes of every training run, in the order of the results.
-
-    The demonstrations are left out: their episodes start from states of their own.
-    """
-    by = list(SETTINGS)
-    groups = dict(iter(headline.groupby(by, dropna=False)))
-    shown = settings_shown(results)
-    strips = []
-    for row in results[results["role"] != "replay"].to_dict("records"):
-        reference = row["role"] != "method"
-        name = str(row["method"]) if reference else policy_name(row, ["control", *shown])
-        for train_seed, run in groups[tuple(row[key] for key in by)].groupby("train_seed"):
-            run = run.sort_values("seed")
-            outcomes = zip(
-                run["seed"].tolist(), run["score"].tolist(), run["is_success"].tolist(), strict=True
-            )
-            run_name = name if reference else f"{name}, seed {train_seed}"
-            strips.append(Strip(run_name, tuple(outcomes)))
-    return strips
+def _rows(results: pd.DataFrame, table: Table) -> list[Row]:
+    rows = []
+    for row, cells in zip(results.to_dict("records"), table.rows, strict=True):
+        own = ("method", "control") if row["role"] == "method" else ()
+        filters = {name: str(row[name]) for name in FILTERS if name in (*own, "data", "preset")}
+        ranges = {table.head.index(name): limits(row, name) for name in ("score", "success")}
+        rows.append(Row(cells, filters, ranges, bool(row["best"])))
+    return rows

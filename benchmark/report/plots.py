@@ -1,4 +1,4 @@
-"""Figures: the results of a comparison and its training curves.
+"""Figures of files: the results of a comparison, curves of trainings, and what studies draw with.
 
 Readable in print and by colour-blind people: the palette of Okabe and Ito, told apart by marker and
 line style as well. Figures are built without pyplot, so that drawing changes no global state and
@@ -89,36 +89,12 @@ def results_figure(results: pd.DataFrame) -> Figure:
     return figure
 
 
-def training_figure(history: pd.DataFrame) -> Figure:
-    """Draw loss, action error and validation score against updates, a column for every method.
-
-    Losses of different methods measure different things, so that every method has a scale of its
-    own for them; the other rows share one. A line is one training seed.
-
-    Args:
-        history: One row a checkpoint, with the columns method, control, data, train_seed, update,
-            loss, action_error, validation_score (NaN where not evaluated).
-
-    Raises:
-        ValueError: If the history holds no row.
-    """
-    if history.empty:
-        raise ValueError("an empty training history has no curves: train a method first")
-    mixed = history["data"].nunique() > 1
-    kinds = history["control"] + (", " + history["data"] if mixed else " control")
-    known = sorted(set(zip(kinds, history["control"], strict=True)))
-    styles = {
-        kind: (OKABE_ITO[CONTROLS.index(control)], DASHES[i % len(DASHES)])
-        for i, (kind, control) in enumerate(known)
-    }
-    return curves_figure(history.assign(kind=kinds).sort_values("method", kind="stable"), styles)
-
-
 def curves_figure(history: pd.DataFrame, styles: Mapping[str, tuple[str, Dashes]]) -> Figure:
     """Draw loss, action error and validation score against updates, a column for every method.
 
     Args:
-        history: One row a checkpoint, as for `training_figure`; `kind` is the style of its run.
+        history: One row a checkpoint, with the columns method, cell, update, loss, action_error,
+            validation_score (NaN where not evaluated), and kind, the style of its run.
         styles: Colour and dashes of each kind.
     """
     methods = list(dict.fromkeys(history["method"]))
@@ -190,16 +166,20 @@ def estimates(frame: pd.DataFrame, column: str, scale: float = 1.0) -> np.ndarra
     return found
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
+def save_figure(
+    figure: Figure,
+    data: pd.DataFrame,
+    folder: Path,
+    stem: str,
+    kinds: Sequence[str] = ("png", "svg"),
+) -> list[Path]:
     """Write a figure as PNG and SVG and the data behind it as CSV, in this order.
 
     Equal figures give equal files.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keeps the layout: finding it takes longer than drawing
-    pictures = [
-        write_whole(folder / f"{stem}.{kind}", _render(figure, kind)) for kind in ("png", "svg")
-    ]
+    pictures = [write_whole(folder / f"{stem}.{kind}", _render(figure, kind)) for kind in kinds]
     csv = data.to_csv(index=False, float_format="%.6g")
     return [*pictures, write_whole(folder / f"{stem}.csv", csv)]
 

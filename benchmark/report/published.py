@@ -102,7 +102,7 @@ def _differences(row: Mapping[Hashable, object], observations: str) -> str:
     control = "position" if row["method"] in DIFFUSION else "velocity"
     remark = REMARKS.get((str(row["task"]), observations, str(row["method"])), "")
     differences = []
-    if row["data"] != "human":
+    if not str(row["data"]).startswith("human"):
         differences.append(f"{row['data']} demonstrations")
     if row["control"] != control:
         differences.append(f"{row['control']} control (published: {control})")

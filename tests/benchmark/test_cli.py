@@ -85,7 +85,7 @@ def test_settings_may_be_given_together_or_one_flag_each(
         (["bench", "--data-path", "mine.npz"], "scripted demonstrations come from no file"),
         (["run", "push-t", "diffusion-unet"], "no task 'push-t'"),
         (["run", "pusht", "dp"], "no method 'dp'; methods: "),
-        (["report", *TINY], "none of these cells is done yet"),
+        (["report", "--task", "push-t"], "no task 'push-t'; tasks: "),
         (["demos", "push-t"], "no task 'push-t'; tasks: "),
         (["demos", "pusht", "--from", "nowhere.zip"], "nowhere.zip"),
     ],

@@ -14,7 +14,7 @@ import torch
 
 import benchmark.commands.bench
 import benchmark.running.machine
-from benchmark.commands.bench import bench, report, show_plan
+from benchmark.commands.bench import bench, show_plan
 from benchmark.errors import UsageError
 from benchmark.plan.config import Cell
 from benchmark.plan.request import SweepConfig
@@ -140,15 +140,6 @@ def test_the_same_sweep_again_computes_nothing(swept: Swept) -> None:
         again.printed.split(table)[1].split("Report")[0]
         == (swept.printed.split(table)[1].split("Report")[0])
     )
-
-
-@pytest.mark.usefixtures("no_work")
-def test_a_report_needs_no_more_than_what_is_done(swept: Swept, tmp_path: Path) -> None:
-    more = replace(CONFIG, seeds=(42, 43), out=tmp_path / "page")
-    report(more, swept.store, [COMMAND])
-    assert set(pd.read_csv(tmp_path / "page" / "results.csv")["train_seeds"]) == {1}
-    with pytest.raises(UsageError, match="none of these cells is done yet"):
-        report(CONFIG, tmp_path, [COMMAND])
 
 
 @pytest.mark.usefixtures("no_work")

@@ -12,12 +12,12 @@ from benchmark.errors import UsageError
 from benchmark.report.marked import fill_marked
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-TABLES = (".md", ".csv", ".txt", ".tex")
+TABLES = (".md", ".csv", ".txt", ".tex", ".html")
 MEASURED = ("evidence", "perf", "search", "statistics")
 
 
 def tables(root: Path) -> dict[str, str]:
-    """The tables that are drawn of evidence, and the documents, by their path."""
+    """The pages and tables that are drawn of evidence, and the documents, by their path."""
     documents = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
     pages = [
         path

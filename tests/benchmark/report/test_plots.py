@@ -13,9 +13,18 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from benchmark.evidence.tables import results_table
-from benchmark.report.plots import results_figure, save_figure, training_figure
+from benchmark.report.plots import DASHES, OKABE_ITO, curves_figure, results_figure, save_figure
 
 EpisodesMaker = Callable[..., pd.DataFrame]
+
+
+STYLES = {"position": (OKABE_ITO[0], DASHES[0]), "velocity": (OKABE_ITO[1], DASHES[1])}
+
+
+def curves(history: pd.DataFrame) -> Figure:
+    """A column a method, a style a control mode."""
+    ordered = history.assign(kind=history["control"]).sort_values("method", kind="stable")
+    return curves_figure(ordered, STYLES)
 
 
 def points(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -107,13 +116,13 @@ def test_one_episode_is_drawn_without_an_interval(make_episodes: EpisodesMaker) 
 
 def test_legends_cover_no_data(pusht_results: pd.DataFrame, pusht_history: pd.DataFrame) -> None:
     assert_legend_covers_no_data(results_figure(pusht_results))
-    assert_legend_covers_no_data(training_figure(pusht_history))
+    assert_legend_covers_no_data(curves(pusht_history))
 
 
-def test_the_training_figure_draws_every_run_and_skips_what_was_not_evaluated(
+def test_curves_draw_every_run_and_skips_what_was_not_evaluated(
     pusht_history: pd.DataFrame,
 ) -> None:
-    figure = training_figure(pusht_history)
+    figure = curves(pusht_history)
     panels = np.array(figure.axes).reshape(3, 5)
     assert [axes.get_title() for axes in panels[0]] == sorted(set(pusht_history["method"]))
     assert {len(axes.lines) for axes in figure.axes} == {6}  # two control modes, three seeds
@@ -125,7 +134,7 @@ def test_the_training_figure_draws_every_run_and_skips_what_was_not_evaluated(
 
 
 def test_only_losses_have_a_scale_of_their_own(pusht_history: pd.DataFrame) -> None:
-    panels = np.array(training_figure(pusht_history).axes).reshape(3, 5)
+    panels = np.array(curves(pusht_history).axes).reshape(3, 5)
     assert [axes.get_yscale() for axes in panels[0]] == ["log"] * 4 + ["linear"]  # negative
     assert len({axes.get_ylim() for axes in panels[1]}) == 1
     assert {axes.get_ylim() for axes in panels[2]} == {(0.0, 1.02)}
@@ -133,29 +142,11 @@ def test_only_losses_have_a_scale_of_their_own(pusht_history: pd.DataFrame) -> N
     assert panels[1, 0].get_ylim()[1] >= highest
 
 
-def test_training_on_two_data_sources_is_told_apart(pusht_history: pd.DataFrame) -> None:
-    both = pd.concat([pusht_history, pusht_history.assign(data="scripted")])
-    legend = [text.get_text() for text in training_figure(both).legends[0].get_texts()]
-    assert legend == [
-        "position, human",
-        "position, scripted",
-        "velocity, human",
-        "velocity, scripted",
-    ]
-
-
-def test_an_empty_history_is_an_error(pusht_history: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="train a method first"):
-        training_figure(pusht_history.iloc[:0])
-
-
 def test_a_saved_figure_is_the_same_bytes_each_time_with_its_data_beside_it(
     pusht_history: pd.DataFrame, tmp_path: Path
 ) -> None:
     ibc = pusht_history[pusht_history["method"] == "ibc"]
-    first, again = (
-        save_figure(training_figure(ibc), ibc, tmp_path / name, "training") for name in "ab"
-    )
+    first, again = (save_figure(curves(ibc), ibc, tmp_path / name, "training") for name in "ab")
     assert [path.name for path in first] == ["training.png", "training.svg", "training.csv"]
     for one, other in zip(first, again, strict=True):
         assert one.read_bytes() == other.read_bytes()

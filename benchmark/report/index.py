@@ -1,0 +1,88 @@
+"""The page of all results: a line for each task, data and preset, and a link to the task's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.evidence.tables import (
+    policy_name,
+    rate_text,
+    results_table,
+    score_text,
+    settings_shown,
+)
+from benchmark.files import write_whole
+from benchmark.report.page import Record, fill, limits, page
+from benchmark.report.summary import GROUP
+
+Range = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task, data and preset."""
+
+    page: str
+    task: str
+    data: str
+    preset: str
+    policies: int
+    first: str
+    success: str
+    success_range: Range
+    score: str
+    score_range: Range
+    best: int
+
+
+def write_pages(records: Mapping[str, Record], folder: Path) -> list[Path]:
+    """Write a page a task and the page that links to all of them.
+
+    Args:
+        records: What each task's page is drawn from, by task.
+        folder: Where to.
+
+    Returns:
+        The paths of all pages, that of all tasks last; none without records.
+    """
+    if not records:
+        return []
+    lines: list[Line] = []
+    pages = []
+    for task, record in records.items():
+        results = results_table(record.episodes)
+        html = page(record, results, "index.html")
+        pages.append(write_whole(folder / f"{task}.html", html))
+        lines += _lines(results, f"{task}.html")
+    policies = sum(line.policies for line in lines)
+    text = f"{policies} policies on {', '.join(records)}. Each page says what was run and how."
+    html = fill("index.html.jinja", ("theme.js",), lines=lines, summary=text)
+    return [*pages, write_whole(folder / "index.html", html)]
+
+
+def _lines(results: pd.DataFrame, file: str) -> list[Line]:
+    methods = results[results["role"] == "method"]
+    lines = []
+    for (task, data, _, preset), group in methods.groupby(GROUP, sort=False):
+        first = group.iloc[0].to_dict()
+        success, score = limits(first, "success"), limits(first, "score")
+        lines.append(
+            Line(
+                file,
+                str(task),
+                str(data),
+                str(preset),
+                len(group),
+                policy_name(first, ["control", *settings_shown(group)]),
+                rate_text(first["success"], first["success_low"], first["success_high"]),
+                success,
+                score_text(first["score"], first["score_low"], first["score_high"]),
+                score,
+                int(group["best"].sum()),
+            )
+        )
+    return lines
