@@ -32,7 +32,7 @@ INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
-	@echo "  TASK=pusht|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
+	@echo "  TASK=pusht|pusht-image|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
 	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N STUDY=all|action-horizon|..."
 	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz OPEN=1 (report)"
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines import METHODS
+from baselines.nets.encoder_config import PUBLISHED, EncoderConfig
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
 from baselines.plugins import AGENTS, load_plugin, plugin_names
@@ -45,6 +46,8 @@ class Spec:
     """To, observations in a window."""
     pred_horizon: int = 16
     """Tp, actions in a prediction."""
+    encoder: EncoderConfig = PUBLISHED
+    """How images are encoded; of no meaning where there are none."""
 
     def __post_init__(self) -> None:
         for name in ("action_dim", "obs_horizon", "pred_horizon"):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from baselines.agent import Agent, Spec, agent_class, config_from_json
+from baselines.nets.encoder_config import EncoderConfig
 from baselines.normalizer import Normalizer
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "agent.json"
@@ -90,6 +91,8 @@ def load_agent(folder: Path) -> Agent:
         _check_numbers(description)
         fields = dict(description["spec"])
         fields["obs_shapes"] = {k: tuple(v) for k, v in fields["obs_shapes"].items()}
+        if "encoder" in fields:
+            fields["encoder"] = config_from_json(EncoderConfig, fields["encoder"])
         spec = Spec(**fields)
         for name, shape in spec.obs_shapes.items():
             if math.prod(shape) > LARGEST:

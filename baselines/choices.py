@@ -1,10 +1,16 @@
 """What is allowed of a setting: one of a few values, or no less than a number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 Scaling = Literal["min-max", "quantile", "standard", "min-max-xyz", "max-abs", "none"]
 """How numbers are scaled to a network's range, see `baselines.normalizer`."""
+
+
+LATER: Mapping[str, bool] = MappingProxyType({"later": True})
+"""Metadata of a config's field that is younger than trained cells: at its default it means what
+they did without it, so it is no part of a cell's id there."""
 
 
 def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:

@@ -98,8 +98,15 @@ class DiffusionAgent(Agent):
         self.diffusion = Diffusion(config)
 
     @abstractmethod
-    def condition(self, obs: Obs) -> Tensor:
-        """What the network is conditioned on in prediction, (B, ...)."""
+    def condition(self, obs: Obs, generator: torch.Generator | None = None) -> Tensor:
+        """What the network is conditioned on, (B, ...); `generator` draws crops in training."""
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Denoising loss of a batch (DP Eq. 5), at `steps_per_window` steps of each window."""
+        times = self.diffusion.config.steps_per_window
+        condition = self.condition(batch.obs, generator).repeat_interleave(times, 0)
+        clean = self.normalizer.normalize("action", batch.actions).repeat_interleave(times, 0)
+        return self.diffusion.loss(lambda x, k: self.network(x, k, condition), clean, generator)
 
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
@@ -151,15 +158,9 @@ class DiffusionUnet(DiffusionAgent):
             config.activation,
         )
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Denoising loss of a batch (DP Eq. 5)."""
-        obs = self.encoder(batch.obs, self.normalizer, generator)  # (B, To * F)
-        clean = self.normalizer.normalize("action", batch.actions)
-        return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
-
-    def condition(self, obs: Obs) -> Tensor:
+    def condition(self, obs: Obs, generator: torch.Generator | None = None) -> Tensor:
         """The encoded window, (B, To * F)."""
-        encoded: Tensor = self.encoder(obs, self.normalizer)
+        encoded: Tensor = self.encoder(obs, self.normalizer, generator)
         return encoded
 
 
@@ -186,15 +187,9 @@ class DiffusionTransformer(DiffusionAgent):
             config.initial_weights,
         )
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Denoising loss of a batch (DP Eq. 5)."""
-        obs = self.encoder.steps(batch.obs, self.normalizer, generator)  # (B, To, F)
-        clean = self.normalizer.normalize("action", batch.actions)
-        return self.diffusion.loss(lambda x, k: self.network(x, k, obs), clean, generator)
-
-    def condition(self, obs: Obs) -> Tensor:
+    def condition(self, obs: Obs, generator: torch.Generator | None = None) -> Tensor:
         """The encoded steps of the window, (B, To, F)."""
-        return self.encoder.steps(obs, self.normalizer)
+        return self.encoder.steps(obs, self.normalizer, generator)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weights of linear layers decay, an image encoder by its own rate, all others do not."""

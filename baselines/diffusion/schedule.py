@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from baselines.choices import check_choice
+from baselines.choices import LATER, check_choice, check_least
 from baselines.noise import Generators, randn
 
 BetaSchedule = Literal["squared-cosine", "linear", "exponential"]
@@ -51,6 +51,9 @@ class DiffusionConfig:
     spacing: Spacing = "trailing"
     """Which K' of K steps are visited: trailing starts from pure noise (k = K - 1), leading (the
     published code's) ends at k = 0 and starts lower."""
+    steps_per_window: int = field(default=1, metadata=LATER)
+    """Denoising steps that a training window serves in an update; it is encoded once for all, which
+    pays where it holds images. Published: one."""
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -60,6 +63,7 @@ class DiffusionConfig:
             ("spacing", Spacing),
         ):
             check_choice(name, getattr(self, name), get_args(kind))
+        check_least(self, steps_per_window=1)
         if not 1 <= self.num_inference_steps <= self.num_train_timesteps:
             raise ValueError(
                 f"num_inference_steps is {self.num_inference_steps}; "

@@ -3,6 +3,9 @@
     (n, H, W, 3) uint8 -> crop -> ResNet-18 -> (n, 512, h, w) -> spatial softmax -> (n, 32, 2)
                        -> linear -> (n, 64)
 
+`EncoderConfig` makes it narrower, or swaps normalisation and pooling for those that the paper
+decided against.
+
 From DP (arXiv 2303.04137, "Visual Encoder" and Table 7): group normalisation with 16 channels a
 group, since batch statistics and averaged weights do not go together, and the places of 32 features
 (spatial softmax, Finn et al. 2016, arXiv 1509.06113) instead of their averages. As in DP's code, a
@@ -21,9 +24,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from baselines.nets.encoder_config import CHANNELS_PER_GROUP, PUBLISHED, EncoderConfig, Norm
+
 CROPS = {96: 84, 84: 76}
 """Side of an image to the side of its crop, px: Push-T, robomimic (DP Table 7)."""
-CHANNELS_PER_GROUP = 16
 KEYPOINTS = 32
 FEATURES = 2 * KEYPOINTS
 STRIDE = 32  # px of the image a cell of the last feature map
@@ -39,12 +43,13 @@ class ImageEncoder(nn.Module):
 
     Args:
         shape: Height, width and channels of an image, (H, W, 3).
+        config: Width, normalisation and pooling.
 
     Raises:
         ValueError: If the images are no RGB images, or too small for a feature to have a place.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], config: EncoderConfig = PUBLISHED) -> None:
         super().__init__()
         if len(shape) != 3 or shape[2] != 3:
             raise ValueError(f"images have shape {shape}; give (height, width, 3)")
@@ -54,9 +59,13 @@ class ImageEncoder(nn.Module):
                 f"images of {shape[0]} x {shape[1]} px are cropped to {self.crop[0]} x "
                 f"{self.crop[1]}, which must exceed {STRIDE} px: render them larger"
             )
-        self.trunk = ResNet18()
-        self.keypoints = SpatialSoftmax(ResNet18.out_channels, KEYPOINTS)
-        self.head = nn.Linear(FEATURES, FEATURES)
+        self.trunk = ResNet18(config.channels, config.norm)
+        self.pooling: nn.Module
+        if config.pooling == "average":
+            self.pooling, pooled = nn.AdaptiveAvgPool2d(1), self.trunk.out_channels
+        else:
+            self.pooling, pooled = SpatialSoftmax(self.trunk.out_channels, KEYPOINTS), FEATURES
+        self.head = nn.Linear(pooled, FEATURES)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Encode images.
@@ -78,9 +87,16 @@ class ImageEncoder(nn.Module):
         else:
             cropped = random_crop(images, self.crop, generator)
         # Seen as (n, 3, h, w) this is PyTorch's channels-last format, which its convolutions like.
-        scaled = cropped.permute(0, 3, 1, 2).float() / 127.5 - 1
-        features: Tensor = self.head(self.keypoints(self.trunk(scaled)).flatten(1))
+        # Half of 255 is exact in bfloat16 and a 255th is not, so it is subtracted first.
+        scaled = cropped.permute(0, 3, 1, 2).to(_multiplied(images)).sub_(127.5).mul_(1 / 127.5)
+        features: Tensor = self.head(self.pooling(self.trunk(scaled)).flatten(1))
         return features
+
+
+def _multiplied(images: Tensor) -> torch.dtype:
+    """The type that images are multiplied in: under autocast its own."""
+    kind = images.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
 
 def central_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -90,19 +106,23 @@ def central_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def random_crop(images: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Cut a random part out of each image, (n, H, W, 3) to (n, h, w, 3)."""
-    index = []
-    for axis, length in enumerate(size, start=1):
-        start = torch.randint(
-            images.shape[axis] - length + 1,
-            (len(images), 1),
-            generator=generator,
-            device=generator.device,
+    """Cut a random part out of each image, (n, H, W, 3) to (n, h, w, 3), in one gather."""
+    count, height, width, channels = images.shape
+    top, left = (
+        torch.randint(whole - part + 1, (count,), generator=generator, device=generator.device).to(
+            images.device
         )
-        index.append((start + torch.arange(length, device=start.device)).to(images.device))
-    rows, columns = index  # (n, h), (n, w)
-    image = torch.arange(len(images), device=images.device)
-    return images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+        for whole, part in zip((height, width), size, strict=True)
+    )
+    # A view of all parts there are, whose rows are runs of w * 3 numbers; nothing is copied yet.
+    images = images.contiguous()
+    row, step = size[1] * channels, images.stride()
+    parts = images.as_strided(
+        (count, height - size[0] + 1, width - size[1] + 1, size[0], row),
+        (step[0], step[1], step[2], step[1], 1),
+    )
+    image = torch.arange(count, device=images.device)
+    return parts[image, top, left].reshape(count, *size, channels)
 
 
 class SpatialSoftmax(nn.Module):
@@ -133,29 +153,33 @@ def expected_place(scores: Tensor) -> Tensor:
 
 
 class ResNet18(nn.Module):
-    """The ResNet-18 up to its last feature map, with group normalisation: 11.18 M parameters."""
+    """The ResNet-18 up to its last feature map; as published 11.18 M parameters.
 
-    out_channels = 512
+    Args:
+        channels: C, of the first of four stages; each later one has twice as many.
+        norm: Group or batch normalisation.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 64, norm: Norm = "group") -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False),
-            _norm(64),
+            nn.Conv2d(3, channels, kernel_size=7, stride=2, padding=3, bias=False),
+            _norm(channels, norm),
             nn.ReLU(),
             nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
         )
-        widths = (64, 64, 128, 256, 512)
+        widths = (channels, channels, 2 * channels, 4 * channels, 8 * channels)
+        self.out_channels = widths[-1]
         blocks: list[nn.Module] = []
         for low, high in itertools.pairwise(widths):
-            blocks += [BasicBlock(low, high, stride=high // low), BasicBlock(high, high)]
+            blocks += [BasicBlock(low, high, norm, high // low), BasicBlock(high, high, norm)]
         self.blocks = nn.Sequential(*blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # He et al. 2015, as the published network
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, 512, H / 32, W / 32), rounded up."""
+        """(n, 3, H, W) to (n, 8 C, H / 32, W / 32), rounded up."""
         features: Tensor = self.blocks(self.stem(x))
         return features
 
@@ -163,19 +187,20 @@ class ResNet18(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions and a residual connection: (n, C, h, w) to (n, C', h/s, w/s)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm, stride: int = 1) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
-            _norm(out_channels),
+            _norm(out_channels, norm),
             nn.ReLU(),
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            _norm(out_channels),
+            _norm(out_channels, norm),
         )
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), _norm(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                _norm(out_channels, norm),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,5 +208,7 @@ class BasicBlock(nn.Module):
         return torch.relu(self.residual(x) + self.shortcut(x))
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def _norm(channels: int, norm: Norm) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
     return nn.GroupNorm(channels // CHANNELS_PER_GROUP, channels)

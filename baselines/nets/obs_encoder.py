@@ -24,7 +24,7 @@ class ObsEncoder(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.images = nn.ModuleDict(
-            {camera: ImageEncoder(shape) for camera, shape in spec.images.items()}
+            {camera: ImageEncoder(shape, spec.encoder) for camera, shape in spec.images.items()}
         )
         self.step_size = spec.state_dim + FEATURES * len(self.images)
         """Length of an encoded step, F = Do + 64 for each camera."""

@@ -10,10 +10,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from baselines.choices import Scaling, check_choice, check_least
+from baselines.choices import LATER, Scaling, check_choice, check_least
+from baselines.nets.encoder_config import EncoderConfig
 from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
 
@@ -109,6 +110,8 @@ class Cell:
     """Tp."""
     action_horizon: int = 8
     """Ta that windows are padded for, and the default of evaluation."""
+    encoder: EncoderConfig | None = field(default=None, metadata=LATER)
+    """How images are encoded; None where there are none."""
 
     def __post_init__(self) -> None:
         check_choice("control", self.control, CONTROLS)
@@ -126,6 +129,11 @@ class Cell:
         """A readable name that ends in the hash of all settings."""
         return f"{self.task}-{self.data}-{self.method}-{self.control}-s{self.seed}-{_hash(self)}"
 
+    @property
+    def sees(self) -> str:
+        """What the policy observes, and how it encodes images."""
+        return f"{self.obs_type} by {self.encoder.title}" if self.encoder else self.obs_type
+
     def to_json(self) -> str:
         """The resolved config."""
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -136,9 +144,17 @@ class Cell:
         from baselines.agent import agent_class, config_from_json
 
         values = json.loads(text)
-        agent = config_from_json(agent_class(values["method"]).Config, values["agent"])
-        train = config_from_json(TrainConfig, values["train"])
-        return cls(**{**values, "agent": agent, "train": train})
+        parts = {
+            "agent": agent_class(values["method"]).Config,
+            "train": TrainConfig,
+            "encoder": EncoderConfig,
+        }
+        built = {
+            name: config_from_json(part, values[name])
+            for name, part in parts.items()
+            if values.get(name) is not None
+        }
+        return cls(**{**values, **built})
 
 
 @dataclass(frozen=True)
@@ -195,10 +211,12 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
         ValueError: If there is no such setting, or the value is of another type.
     """
     parts = {"": cell, "train": cell.train, "agent": cell.agent}
+    if cell.encoder is not None:
+        parts["encoder"] = cell.encoder
     values: dict[str, dict[str, Any]] = {owner: {} for owner in parts}
     for key, text in changes.items():
         owner, _, name = key.rpartition(".")
-        known = [*_SETTINGS, "agent.NAME", "train.NAME"]
+        known = [*_SETTINGS, *(f"{part}.NAME" for part in parts if part)]
         if owner and owner in parts:
             known = [field.name for field in dataclasses.fields(parts[owner])]
         if owner not in parts or name not in known:
@@ -210,8 +228,8 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
             raise ValueError(f"{key}={text}: expected {type(old).__name__}, such as {old!r}")
         values[owner][name] = value
     # All of a part at once: they are checked together, so their order does not matter.
-    agent, train = (dataclasses.replace(parts[name], **values[name]) for name in ("agent", "train"))
-    return dataclasses.replace(cell, agent=agent, train=train, **values[""])
+    changed = {name: dataclasses.replace(parts[name], **values[name]) for name in parts if name}
+    return dataclasses.replace(cell, **changed, **values[""])
 
 
 def override_evaluation(config: EvalConfig, changes: Sequence[str]) -> EvalConfig:
@@ -241,5 +259,15 @@ def _parse(text: str) -> Any:
 
 
 def _hash(config: Any, *more: int) -> str:
-    text = "".join([json.dumps(dataclasses.asdict(config), sort_keys=True), *map(str, more)])
+    text = "".join([json.dumps(_known(config), sort_keys=True), *map(str, more)])
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def _known(config: Any) -> dict[str, Any]:
+    """The fields of a config and of those in it, but for later ones that are at their defaults."""
+    return {
+        each.name: _known(value) if dataclasses.is_dataclass(value) else value
+        for each in dataclasses.fields(config)
+        for value in [getattr(config, each.name)]
+        if not (each.metadata.get("later") and value == each.default)
+    }

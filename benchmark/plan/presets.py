@@ -2,7 +2,8 @@
 
 smoke proves the chain in seconds; quick trains a cell for at most 4 minutes of the two CPU cores of
 results/perf, two cells side by side, and laptop for at most 11; paper holds the published settings,
-for a GPU (`paper_preset.py`).
+for a GPU (`paper_preset.py`). `image_presets.py` says what becomes of a row where policies see
+images.
 
 What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two
@@ -16,7 +17,7 @@ What quick and laptop change against paper, and why:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +30,7 @@ from baselines.ibc_informed import IbcInformedConfig
 from baselines.lstm_gmm import LstmGmmConfig
 from baselines.nearest import NearestConfig
 from benchmark.plan.config import HORIZONS, Cell, EvalConfig, TrainConfig
+from benchmark.plan.image_presets import from_images
 from benchmark.plan.paper_preset import (
     METHODS,
     PUBLISHED_METHODS,
@@ -36,6 +38,7 @@ from benchmark.plan.paper_preset import (
     PaperRow,
     paper_row,
 )
+from benchmark.plan.settings import WIDE, Settings
 from benchmark.plan.tasks import get_task
 from envs.control import Control
 from envs.demos.demonstrations import DataSet, Demonstrations
@@ -44,21 +47,6 @@ Described = Demonstrations | DataSet
 """What a cell's id needs of demonstrations: where they come from and how many they are."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How one method is built and trained under one preset."""
-
-    agent: Any
-    train: TrainConfig
-    obs_horizon: int = 2
-    pred_horizon: int = 16
-    action_horizon: int = 8
-    wide: Settings | None = None
-    """What is taken instead where an action has WIDE numbers or more; None takes the same there."""
-
-
-WIDE = 4
-"""Numbers of an action from which on `Settings.wide` is taken: an arm has seven or ten."""
 _SMOKE_TRAIN = TrainConfig(
     updates=300,
     batch_size=64,
@@ -290,11 +278,13 @@ def make_cell(
 ) -> Cell:
     """The cell of a method under a preset, for given demonstrations."""
     chosen, task = settings(preset, method), get_task(demos.metadata.task)
+    sees_images = set(task.obs_shapes(obs_type)) != {"state"}
     if preset == "paper":
-        from_images = set(task.obs_shapes(obs_type)) != {"state"}
-        chosen = _published(paper_row(method, task.name, from_images), demos.lengths.tolist())
+        chosen = _published(paper_row(method, task.name, sees_images), demos.lengths.tolist())
     if chosen.wide is not None and task.action_dim[control] >= WIDE:
         chosen = chosen.wide
+    if sees_images:
+        chosen = from_images(preset, chosen)
     return Cell(
         task=task.name,
         method=method,
@@ -312,6 +302,7 @@ def make_cell(
         obs_horizon=chosen.obs_horizon,
         pred_horizon=chosen.pred_horizon,
         action_horizon=chosen.action_horizon,
+        encoder=chosen.encoder,
     )
 
 
@@ -335,8 +326,8 @@ def published_horizon(cell: Cell) -> int | None:
     """
     if cell.method not in PUBLISHED_METHODS:
         return None
-    from_images = set(get_task(cell.task).obs_shapes(cell.obs_type)) != {"state"}
-    horizon = paper_row(cell.method, cell.task, from_images).action_horizon
+    sees_images = set(get_task(cell.task).obs_shapes(cell.obs_type)) != {"state"}
+    horizon = paper_row(cell.method, cell.task, sees_images).action_horizon
     return horizon if horizon <= cell.pred_horizon - cell.obs_horizon + 1 else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -175,6 +175,28 @@ PUSHT = Task(
 )
 
 
+def _load_pusht_images(
+    source: Source, obs_type: Any, path: Path | None, num_episodes: int | None, seed: int
+) -> Demonstrations:
+    found = load_pusht(source, obs_type, path, num_episodes, seed)
+    return replace(found, metadata=replace(found.metadata, task=PUSHT_IMAGE.name))
+
+
+def _pusht_image_catalogue(source: Source) -> DataSet:
+    known = sources.catalogue(source)
+    return replace(known, metadata=replace(known.metadata, task=PUSHT_IMAGE.name))
+
+
+# As published: the picture, and where the agent is. The demonstrations are those of PUSHT.
+PUSHT_IMAGE = replace(
+    PUSHT,
+    name="pusht-image",
+    obs_types=("pixels",),
+    load=_load_pusht_images,
+    catalogue=_pusht_image_catalogue,
+)
+
+
 @dataclass(frozen=True)
 class LinearSystemTask(Task):
     """A task of `dpbench/LinearSystem-v1`, which holds several systems."""
@@ -275,7 +297,7 @@ def _robosuite_path(actions: NDArray[np.float64], control: Control) -> NDArray[n
 
 LIFT, CAN, SQUARE = _robosuite("lift"), _robosuite("can"), _robosuite("square")
 
-_TASKS = {task.name: task for task in (PUSHT, LIFT, CAN, SQUARE, *LINEAR_SYSTEMS)}
+_TASKS = {task.name: task for task in (PUSHT, PUSHT_IMAGE, LIFT, CAN, SQUARE, *LINEAR_SYSTEMS)}
 
 
 def tasks() -> dict[str, Task]:

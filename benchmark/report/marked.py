@@ -21,7 +21,13 @@ from benchmark.plan.request import SweepConfig
 from envs.control import CONTROLS
 
 _MARKED = re.compile(r"(<!-- table (?P<what>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-TITLES = {"pusht": "Push-T", "lift": "Lift", "can": "Can", "square": "Square"}
+TITLES = {
+    "pusht": "Push-T",
+    "pusht-image": "Push-T from images",
+    "lift": "Lift",
+    "can": "Can",
+    "square": "Square",
+}
 NONE = "No policy of today's settings has been played yet.\n"
 
 

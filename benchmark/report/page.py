@@ -105,7 +105,7 @@ def page(record: Record, results: pd.DataFrame, index: str = "") -> str:
         published=published_table(results),
         first_seed=int(seeds.min()),
         last_seed=int(seeds.max()),
-        is_pusht="pusht" in set(results["task"]),
+        is_pusht=results["task"].str.startswith("pusht").any(),
         commands=list(record.commands),
         machine=dict(record.machine),
     )

@@ -73,8 +73,8 @@ def published_table(results: pd.DataFrame) -> Table | None:
     shown = ["control", *settings_shown(results)]
     rows = []
     for row in results.to_dict("records"):
-        observations = "image" if row["obs_type"] == "pixels" else "state"
-        published = PUBLISHED.get((row["task"], observations, row["method"]))
+        observations = "image" if str(row["obs_type"]).startswith("pixels") else "state"
+        published = PUBLISHED.get(_key(row, observations))
         if published is None:
             continue
         rows.append(
@@ -88,7 +88,7 @@ def published_table(results: pd.DataFrame) -> Table | None:
         )
     if not rows:
         return None
-    is_pusht = results["task"].iloc[0] == "pusht"
+    is_pusht = str(results["task"].iloc[0]).startswith("pusht")
     return Table(
         caption=f"Scores of this run on {results['task'].iloc[0]} beside published ones",
         head=("method", "ours", "published max", "published average", "differs in"),
@@ -98,9 +98,14 @@ def published_table(results: pd.DataFrame) -> Table | None:
     )
 
 
+def _key(row: Mapping[Hashable, object], observations: str) -> tuple[str, str, str]:
+    """Of PUBLISHED: a task of images has the name of its task of states there."""
+    return str(row["task"]).removesuffix("-image"), observations, str(row["method"])
+
+
 def _differences(row: Mapping[Hashable, object], observations: str) -> str:
     control = "position" if row["method"] in DIFFUSION else "velocity"
-    remark = REMARKS.get((str(row["task"]), observations, str(row["method"])), "")
+    remark = REMARKS.get(_key(row, observations), "")
     differences = []
     if not str(row["data"]).startswith("human"):
         differences.append(f"{row['data']} demonstrations")

@@ -44,8 +44,8 @@ class Trace:
     Attributes:
         actions: Executed at each of T steps, each (N, Da).
         rewards: After each step, each (N,).
-        frames: Observed before the first step and after each, T + 1 of them; a picture that no
-            prediction saw may be that of an earlier step.
+        frames: `state` observed before the first step and after each, T + 1 of them; pictures of
+            all steps would fill the memory.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ def rollout(
     memory = policy.obs_horizon + config.latency
     frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)
     if trace is not None:
-        trace.frames.append(frames[-1])
+        trace.frames.append({"state": frames[-1]["state"]})
     taken = 0
     artist: Any = env.unwrapped
     can_choose = hasattr(artist, "draws")
@@ -208,7 +208,7 @@ def rollout(
             if trace is not None:
                 trace.actions.append(actions[:, step])
                 trace.rewards.append(np.array(reward, dtype=float))
-                trace.frames.append(frames[-1])
+                trace.frames.append({"state": frames[-1]["state"]})
             if progress is not None:
                 progress(1)
             if not record.live.any():

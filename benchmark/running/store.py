@@ -238,7 +238,7 @@ def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int)
         "method": cell.method,
         "control": cell.control,
         "data": cell.data,
-        "obs_type": cell.obs_type,
+        "obs_type": cell.sees,
         "preset": cell.preset,
         "train_seed": cell.seed,
         "updates": cell.train.updates,

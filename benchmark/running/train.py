@@ -24,6 +24,7 @@ from baselines.agent import Agent, Batch, Spec, agent_class
 from baselines.checkpoints import save_agent
 from baselines.ema import EMA
 from baselines.flat import FlatAdamW
+from baselines.nets.encoder_config import PUBLISHED
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.files import write_whole
@@ -61,6 +62,7 @@ class TrainingData:
             task.action_dim[cell.control],
             cell.obs_horizon,
             cell.pred_horizon,
+            cell.encoder or PUBLISHED,
         )
         tensors = {"action": torch.as_tensor(actions, dtype=torch.float32)} | {
             name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))

@@ -12,6 +12,7 @@ from envs.demos import pusht_human, pusht_scripted
 from envs.demos.cache import cached
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.demos.pusht_human import PUBLIC
+from envs.demos.pusht_pictures import pictures
 from envs.pusht.geometry import keypoints
 from envs.pusht.observations import ObsType, observe
 
@@ -34,7 +35,8 @@ def load_pusht(
 
     Args:
         source: `scripted` is generated on first use and cached; `human` is the public data.
-        obs_type: `keypoints` (20 numbers), `state` (5) or `pixels` (96 x 96 x 3, drawn now).
+        obs_type: `keypoints` (20 numbers), `state` (5) or `pixels` (96 x 96 x 3, drawn on
+            first use and cached).
         path: File of recorded data; None takes the public data, imported or downloaded.
         num_episodes: So many episodes, drawn by `seed`; None takes all.
         seed: Seed of that draw.
@@ -55,12 +57,11 @@ def catalogue(source: Source) -> DataSet:
 
 
 def _observe(demonstrations: Demonstrations, obs_type: ObsType) -> dict[str, NDArray[Any]]:
-    """Observations of every row; images, 2 ms each to draw, with a progress bar."""
+    """Observations of every row."""
     if obs_type != "pixels":
         return observe(demonstrations.states, obs_type)
-    episodes = np.split(demonstrations.states, demonstrations.episode_ends[:-1])
-    drawn = [observe(states, obs_type) for states in tqdm(episodes, "images", unit="episode")]
-    return {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+    agent = demonstrations.states[:, :2].copy()
+    return {"pixels": pictures(demonstrations), "state": agent}
 
 
 def recorded_pusht(

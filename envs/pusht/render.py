@@ -5,6 +5,7 @@ memory, so frames need no screen; only `Window` opens a display. Importing this 
 pygame, so it is imported where a frame is wanted and not before.
 """
 
+import functools
 import math
 import os
 import warnings
@@ -35,37 +36,29 @@ _SIZE = int(WORLD_SIZE)
 _EDGE_RADIUS = 2.0  # of the darker edge round each part of the block
 _RIM = 4.0  # of the darker rim of the agent
 _MARK_ARM, _MARK_WIDTH = 21, 5  # px
+_INNER = round(WALL_LOW + WALL_RADIUS) + 1  # px from where on no wall is drawn
+_INSIDE = pygame.Rect(_INNER, _INNER, _SIZE - 2 * _INNER, _SIZE - 2 * _INNER)
 
 # Of the 96 x 96 image: the source pixels before and after each centre; the share of the latter.
 _ONE = 1 << 11
 _CENTERS = (np.arange(IMAGE_SIZE) + 0.5) * (_SIZE / IMAGE_SIZE) - 0.5
 _SOURCES = np.floor(_CENTERS).astype(np.int64).repeat(2) + np.tile([0, 1], IMAGE_SIZE)
 _SHARE = np.rint((_CENTERS - np.floor(_CENTERS)) * _ONE).astype(np.int32)
+_ALL = slice(0, IMAGE_SIZE)
 
 
 def draw(state: Sequence[float], set_point: Sequence[float] | None = None) -> pygame.Surface:
     """Draw a state.
 
     Args:
-        state: Agent x, y, block x, y (px) and angle (rad), (5,).
+        state: Agent x, y, block x, block y (px) and angle (rad), (5,).
         set_point: Where to put the mark, px; None for no mark.
 
     Returns:
         A surface of 512 x 512 px.
     """
-    surface = pygame.Surface((_SIZE, _SIZE))
-    surface.fill(GROUND)
-    for part in (BAR, STEM):
-        pygame.draw.polygon(surface, GOAL, _rounded(place(part, GOAL_POSE)))
-    for part in (BAR, STEM):
-        corners = _rounded(place(part, state[2:]))
-        pygame.draw.polygon(surface, _lighter(BLOCK), corners)
-        _draw_border(surface, BLOCK, corners, _EDGE_RADIUS)
-    center = round(state[0]), round(state[1])
-    pygame.draw.circle(surface, AGENT, center, round(AGENT_RADIUS))
-    pygame.draw.circle(surface, _lighter(AGENT), center, round(AGENT_RADIUS - _RIM))
-    low, high = round(WALL_LOW), round(WALL_HIGH)
-    _draw_border(surface, WALL, [(low, low), (high, low), (high, high), (low, high)], WALL_RADIUS)
+    surface = _empty_table().copy()
+    _draw_bodies(surface, state)
     if set_point is not None:
         x, y = round(set_point[0]), round(set_point[1])
         pygame.draw.line(surface, MARK, (x - _MARK_ARM, y), (x + _MARK_ARM, y), _MARK_WIDTH)
@@ -80,10 +73,21 @@ def frame(state: Sequence[float], set_point: Sequence[float] | None = None) -> N
 
 
 def observation_images(states: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """What a policy sees of states (N, 5): (N, 96, 96, 3) RGB, without a mark at the set-point."""
+    """What a policy sees of states (N, 5): (N, 96, 96, 3) RGB, without a mark at the set-point.
+
+    Only what block and agent cover is drawn and shrunk again, in a quarter of the time of `draw`.
+    """
+    table = _empty_table()
+    canvas = table.copy()
     images = np.empty((len(states), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    images[:] = _shrunk(table)
     for image, state in zip(images, states.tolist(), strict=True):
-        image[:] = _shrunk(draw(state))
+        changed = _draw_bodies(canvas, state)
+        for area in changed:
+            columns, rows = _covering(area.left, area.right), _covering(area.top, area.bottom)
+            image[rows, columns] = _shrunk(canvas, columns, rows)
+        for area in changed:
+            canvas.blit(table, area, area)
     return images
 
 
@@ -127,6 +131,38 @@ class Window:
         pygame.display.quit()
 
 
+@functools.cache
+def _empty_table() -> pygame.Surface:
+    """Ground, goal and walls."""
+    surface = pygame.Surface((_SIZE, _SIZE))
+    surface.fill(GROUND)
+    for part in (BAR, STEM):
+        pygame.draw.polygon(surface, GOAL, _rounded(place(part, GOAL_POSE)))
+    _draw_walls(surface)
+    return surface
+
+
+def _draw_walls(surface: pygame.Surface) -> None:
+    low, high = round(WALL_LOW), round(WALL_HIGH)
+    _draw_border(surface, WALL, [(low, low), (high, low), (high, high), (low, high)], WALL_RADIUS)
+
+
+def _draw_bodies(surface: pygame.Surface, state: Sequence[float]) -> tuple[pygame.Rect, ...]:
+    """Draw block and agent of a state onto a table; the areas that each of them changed."""
+    changed = []
+    for part in (BAR, STEM):
+        corners = _rounded(place(part, state[2:]))
+        changed.append(pygame.draw.polygon(surface, _lighter(BLOCK), corners))
+        changed.append(_draw_border(surface, BLOCK, corners, _EDGE_RADIUS))
+    block = changed[0].unionall(changed)
+    center = round(state[0]), round(state[1])
+    agent = pygame.draw.circle(surface, AGENT, center, round(AGENT_RADIUS))
+    pygame.draw.circle(surface, _lighter(AGENT), center, round(AGENT_RADIUS - _RIM))
+    if not _INSIDE.contains(block) or not _INSIDE.contains(agent):
+        _draw_walls(surface)  # which nothing covers
+    return block, agent
+
+
 def _rounded(points: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(round(x), round(y)) for x, y in points.tolist()]
 
@@ -138,34 +174,48 @@ def _lighter(color: Color) -> Color:
 
 def _draw_border(
     surface: pygame.Surface, color: Color, corners: list[tuple[int, int]], radius: float
-) -> None:
-    """Draw a closed line of twice the radius in width through the corners, with round joints."""
+) -> pygame.Rect:
+    """Draw a closed line of twice the radius in width through the corners, with round joints.
+
+    Returns:
+        The area that was changed.
+    """
+    changed = []
     for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
-        pygame.draw.line(surface, color, start, end, round(2.0 * radius))
+        changed.append(pygame.draw.line(surface, color, start, end, round(2.0 * radius)))
         # pygame cuts the ends of such a line parallel to an axis, so a proper bar is laid over it.
         scale = radius / math.dist(start, end)
         x, y = round(abs(end[1] - start[1]) * scale), round(abs(end[0] - start[0]) * scale)
         sides = [(start, -1), (start, 1), (end, 1), (end, -1)]
-        pygame.draw.polygon(
-            surface, color, [(point[0] + side * x, point[1] + side * y) for point, side in sides]
-        )
-        pygame.draw.circle(surface, color, start, round(radius))
-        pygame.draw.circle(surface, color, end, round(radius))
+        bar = [(point[0] + side * x, point[1] + side * y) for point, side in sides]
+        changed.append(pygame.draw.polygon(surface, color, bar))
+        changed.append(pygame.draw.circle(surface, color, start, round(radius)))
+        changed.append(pygame.draw.circle(surface, color, end, round(radius)))
+    return changed[0].unionall(changed)
 
 
-def _shrunk(surface: pygame.Surface) -> NDArray[np.uint8]:
-    """The surface resized bilinearly to (96, 96, 3).
+def _covering(first: int, end: int) -> slice:
+    """Rows or columns of the small image that depend on those of the table from first to end."""
+    begin, stop = np.searchsorted(_SOURCES, [first, end])
+    return slice(int(begin) // 2, -(-int(stop) // 2))
+
+
+def _shrunk(
+    surface: pygame.Surface, columns: slice = _ALL, rows: slice = _ALL
+) -> NDArray[np.uint8]:
+    """The surface resized bilinearly to (96, 96, 3), or some rows and columns of that.
 
     Each output pixel mixes the two source pixels on either side of its centre, along both axes.
     Where it is cut off is OpenCV's way of doing it in integers, since the protocol's images are
     made with OpenCV: the result is the same to the last bit.
     """
-    packed = pygame.surfarray.pixels2d(surface)[_SOURCES[:, None], _SOURCES]  # (192 x, 192 y)
+    x, y = (_SOURCES[2 * part.start : 2 * part.stop] for part in (columns, rows))
+    packed = pygame.surfarray.pixels2d(surface)[x[:, None], y]  # (2 columns, 2 rows)
     colors = np.stack([(packed >> shift) & 0xFF for shift in surface.get_shifts()[:3]], axis=-1)
     colors = colors.astype(np.int32)
-    after = _SHARE[:, None, None]
-    columns = (colors[::2] * (_ONE - after) + colors[1::2] * after) >> 4  # (96 x, 192 y, 3)
-    after = _SHARE[:, None]
-    mixed = (columns[:, ::2] * (_ONE - after) >> 16) + (columns[:, 1::2] * after >> 16)
+    after = _SHARE[columns, None, None]
+    mixed = (colors[::2] * (_ONE - after) + colors[1::2] * after) >> 4  # (columns, 2 rows, 3)
+    after = _SHARE[rows, None]
+    mixed = (mixed[:, ::2] * (_ONE - after) >> 16) + (mixed[:, 1::2] * after >> 16)
     shrunk: NDArray[np.uint8] = ((mixed + 2) >> 2).astype(np.uint8)
     return shrunk.transpose(1, 0, 2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.agent import Agent
+from baselines.agent import Agent, Batch
 from baselines.diffusion.agent import DiffusionTransformer, DiffusionUnet
 
 TrainToy = Callable[..., Agent]
@@ -118,3 +118,27 @@ def test_denoising_starts_from_noise_and_ends_at_the_actions(
     assert torch.equal(stages[-1], agent.act(obs, stream(1), num_samples=3))
     noise = torch.randn((2, 3, 4, 2), generator=stream(1))
     assert torch.equal(stages[0], agent.normalizer.denormalize("action", noise))
+
+
+@both
+def test_a_window_is_encoded_once_for_all_its_denoising_steps(
+    method: str, make_tiny: MakeTiny, toys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is then the mean over that many steps and noises of each window."""
+    often = make_tiny(method, replace(toys[method].config, steps_per_window=3))
+    batch = Batch({"state": 125 + 25 * uniform(2, 2, 3)}, 150 + 150 * uniform(2, 4, 2))
+    seen: list[tuple[int, ...]] = []
+    forward = often.encoder.steps
+    monkeypatch.setattr(
+        often.encoder,
+        "steps",
+        lambda *args: (seen.append(args[0]["state"].shape), forward(*args))[1],
+    )
+    thrice = Batch(
+        {name: value.repeat_interleave(3, 0) for name, value in batch.obs.items()},
+        batch.actions.repeat_interleave(3, 0),
+    )
+    with torch.no_grad():
+        loss = often.loss(batch, stream(7))
+        assert seen == [(2, 2, 3)]
+        torch.testing.assert_close(make_tiny(method).loss(thrice, stream(7)), loss)

@@ -1,6 +1,8 @@
 """The image encoder, and the observation encoder around it."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from baselines.agent import Batch, Spec
 from baselines.checkpoints import load_agent, save_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
+from baselines.nets.encoder_config import EncoderConfig
 from baselines.nets.image_encoder import (
     ImageEncoder,
     ResNet18,
@@ -68,6 +71,35 @@ def test_trunk_has_the_parameters_of_resnet18_without_its_classifier() -> None:
 def test_trunk_normalises_groups_of_16_channels() -> None:
     norms = [module for module in ResNet18().modules() if isinstance(module, nn.GroupNorm)]
     assert {norm.num_channels // norm.num_groups for norm in norms} == {16}
+
+
+@pytest.mark.parametrize("channels", [16, 32])
+def test_a_narrower_trunk_has_the_same_layers_and_groups(channels: int) -> None:
+    narrow, full = (list(ResNet18(width).modules()) for width in (channels, 64))
+    assert [type(module) for module in narrow] == [type(module) for module in full]
+    norms = [module for module in narrow if isinstance(module, nn.GroupNorm)]
+    assert {norm.num_channels // norm.num_groups for norm in norms} == {16}
+    assert norms[0].num_channels == channels
+
+
+def test_batch_normalisation_takes_the_place_of_every_group_normalisation() -> None:
+    kinds = [type(module) for module in ResNet18(16, "batch").modules()]
+    assert (kinds.count(nn.BatchNorm2d), kinds.count(nn.GroupNorm)) == (20, 0)
+
+
+def test_average_pooling_forgets_where_a_feature_is() -> None:
+    torch.manual_seed(0)
+    encoders = [
+        ImageEncoder((SIDE, SIDE, 3), EncoderConfig(16, pooling=pooling)).eval()
+        for pooling in ("average", "spatial-softmax")
+    ]
+    change = []
+    for encoder in encoders:
+        features = torch.randn(1, 128, 4, 4, generator=generator())
+        with torch.no_grad():
+            moved = encoder.pooling(features.flip(2)).flatten(1)
+            change.append(float((moved - encoder.pooling(features).flatten(1)).abs().max()))
+    assert change[0] < 1e-6 < 0.01 < change[1]
 
 
 def test_trunk_moves_its_features_with_the_image() -> None:
@@ -149,6 +181,12 @@ def test_random_crops_are_parts_of_their_images_and_reach_both_borders() -> None
     assert sorted(set(crops[:, 0, 0, 2].tolist())) == [0, 1, 2]
 
 
+def test_random_crops_of_images_that_lie_apart_in_memory_are_the_same() -> None:
+    every_other = images(6, side=12)[::2]
+    crops = random_crop(every_other, (9, 10), generator())
+    assert torch.equal(crops, random_crop(every_other.clone(), (9, 10), generator()))
+
+
 def test_images_of_one_window_are_cropped_apart() -> None:
     image = images(1, side=96).expand(20, 96, 96, 3)
     crops = random_crop(image, (84, 84), generator())
@@ -156,6 +194,21 @@ def test_images_of_one_window_are_cropped_apart() -> None:
 
 
 # ---- what does not fit ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": 24}, "channels is 24; allowed: multiples of a group = 16"),
+        ({"norm": "layer"}, "norm is 'layer'; allowed: group, batch"),
+        ({"pooling": "max"}, "pooling is 'max'; allowed: spatial-softmax, average"),
+    ],
+)
+def test_an_encoder_that_there_is_none_of_is_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        EncoderConfig(**settings)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
@@ -263,3 +316,16 @@ def test_a_trained_step_lowers_the_loss_and_survives_a_checkpoint(
         expected = agent.act(batch.obs, generator(1))
         actual = load_agent(tmp_path).act(batch.obs, generator(1))
     torch.testing.assert_close(actual, expected, atol=1e-3, rtol=0)  # px
+
+
+def test_a_checkpoint_remembers_how_images_are_encoded(tmp_path: Path) -> None:
+    narrow = EncoderConfig(16, "batch", "average")
+    spec = replace(PIXELS, encoder=narrow)
+    config = DiffusionUnetConfig(channels=(16,), step_dim=16, num_inference_steps=3)
+    agent = DiffusionUnet(config, spec, normalizer()).eval()
+    save_agent(agent, tmp_path)
+    loaded = load_agent(tmp_path)
+    assert loaded.spec == spec
+    obs = windows(1)
+    with torch.inference_mode():
+        assert torch.equal(loaded.act(obs, generator(1)), agent.act(obs, generator(1)))

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from baselines.diffusion.agent import DiffusionUnetConfig
-from benchmark.plan.config import Cell, EvalConfig, TrainConfig, override
+from baselines.nets.encoder_config import EncoderConfig
+from benchmark.plan.config import Cell, EvalConfig, TrainConfig, _known, override
 
 CELL = Cell(
     task="pusht",
@@ -25,6 +26,7 @@ CELL = Cell(
     agent=DiffusionUnetConfig(),
     train=TrainConfig(),
     action_scaling="min-max",
+    encoder=EncoderConfig(),
 )
 
 
@@ -60,7 +62,7 @@ def variations(config: Any) -> Iterator[tuple[str, Any]]:
 
 def all_variations() -> dict[str, Cell]:
     cells = dict(variations(CELL))
-    for owner in ("agent", "train"):
+    for owner in ("agent", "train", "encoder"):
         for name, part in variations(getattr(CELL, owner)):
             cells[f"{owner}.{name}"] = dataclasses.replace(CELL, **{owner: part})
     return cells
@@ -76,6 +78,23 @@ def test_a_change_of_any_setting_gives_another_id() -> None:
 def test_a_change_of_any_evaluation_setting_gives_another_id() -> None:
     configs = [EvalConfig(), *(config for _, config in variations(EvalConfig()))]
     assert len({config.id for config in configs}) == len(configs) == 8
+
+
+def test_a_later_setting_changes_no_id_until_it_is_used() -> None:
+    blind = dataclasses.replace(CELL, encoder=None)
+    assert "encoder" not in _known(blind)
+    assert "steps_per_window" not in _known(blind)["agent"]
+    often = dataclasses.replace(CELL, agent=DiffusionUnetConfig(steps_per_window=4))
+    assert _known(often)["agent"]["steps_per_window"] == 4
+    assert len({cell.id for cell in (blind, CELL, often)}) == 3
+
+
+def test_a_row_says_what_encodes_images() -> None:
+    assert dataclasses.replace(CELL, encoder=None).sees == "keypoints"
+    narrow = EncoderConfig(16, "batch", "average")
+    assert dataclasses.replace(CELL, obs_type="pixels", encoder=narrow).sees == (
+        "pixels by ResNet-18, 16 channels, batch norm, average pooling"
+    )
 
 
 def test_an_id_names_what_is_run() -> None:
@@ -115,6 +134,7 @@ def test_every_setting_comes_back_from_json() -> None:
         ("train.learning_rate=1", {"train": TrainConfig(learning_rate=1.0)}),
         ("train.betas=[0.9, 0.95]", {"train": TrainConfig(betas=(0.9, 0.95))}),
         ("agent.channels=[64,128]", {"agent": DiffusionUnetConfig(channels=(64, 128))}),
+        ("encoder.norm=batch", {"encoder": EncoderConfig(norm="batch")}),
         ("agent.sampler=ddpm", {"agent": DiffusionUnetConfig(sampler="ddpm")}),
         ('agent.sampler="ddpm"', {"agent": DiffusionUnetConfig(sampler="ddpm")}),
     ],

@@ -9,6 +9,7 @@ import torch
 
 from baselines.agent import Spec
 from baselines.bc_mlp import BcMlp, BcMlpConfig
+from baselines.nets.encoder_config import EncoderConfig
 from baselines.windows import Windows
 from benchmark.plan.paper_preset import METHODS, paper_row
 from benchmark.plan.presets import PRESETS, make_cell
@@ -41,30 +42,31 @@ BET = {
     "focal_gamma": 2,
 }
 COSINE, CONSTANT = "cosine", "constant"
+SEEN = ("pusht-image", *ARM)
 
 # method, tasks, from images, To/Ta/Tp, batch, epochs, warm-up, schedule, betas, weight decay, EMA,
 # network. Learning rate 1e-4 and float32 everywhere.
 TABLE: list[tuple[Any, ...]] = [
     ("diffusion-unet", ("pusht", *ARM), False, (2, 8, 16), 256, 5000, 500, COSINE, (0.95, 0.999),
      1e-6, 0.9999, UNET | {"channels": (256, 512, 1024), "step_dim": 256}),
-    ("diffusion-unet", ("pusht", *ARM), True, (2, 8, 16), 64, 3050, 500, COSINE, (0.95, 0.999),
+    ("diffusion-unet", SEEN, True, (2, 8, 16), 64, 3050, 500, COSINE, (0.95, 0.999),
      1e-6, 0.9999, UNET | {"channels": (512, 1024, 2048), "step_dim": 128}),
     ("diffusion-transformer", ("pusht",), False, (2, 8, 16), 256, 8000, 1000, COSINE, (0.9, 0.95),
      1e-1, 0.9999, DPT | {"dropout": 0.01}),
     ("diffusion-transformer", ARM, False, (2, 8, 10), 256, 5000, 1000, COSINE, (0.9, 0.95),
      1e-3, 0.9999, DPT | {"dropout": 0.3}),
-    ("diffusion-transformer", ("pusht",), True, (2, 8, 16), 64, 3050, 1000, COSINE, (0.9, 0.95),
+    ("diffusion-transformer", SEEN[:1], True, (2, 8, 16), 64, 3050, 1000, COSINE, (0.9, 0.95),
      1e-3, 0.9999, DPT | {"dropout": 0.3, "encoder_weight_decay": 1e-6}),
     ("diffusion-transformer", ARM, True, (2, 8, 10), 64, 3050, 1000, COSINE, (0.9, 0.95),
      1e-3, 0.9999, DPT | {"dropout": 0.3, "encoder_weight_decay": 1e-6}),
     ("ibc", ("pusht", *ARM), False, (2, 1, 2), 256, 5000, 500, COSINE, (0.95, 0.999), 1e-6, 0.0,
      IBC),
-    ("ibc", ("pusht", *ARM), True, (2, 1, 2), 128, 3050, 500, COSINE, (0.95, 0.999), 1e-6, 0.0,
+    ("ibc", SEEN, True, (2, 1, 2), 128, 3050, 500, COSINE, (0.95, 0.999), 1e-6, 0.0,
      IBC),
     # Published 1/1/10: here a window holds all that is seen between two resets.
     ("lstm-gmm", ("pusht", *ARM), False, (10, 1, 10), 256, 5000, 0, CONSTANT, (0.9, 0.999), 0.0,
      0.0, GMM | {"hidden": 400}),
-    ("lstm-gmm", ("pusht", *ARM), True, (10, 1, 10), 64, 3050, 0, CONSTANT, (0.9, 0.999), 0.0, 0.0,
+    ("lstm-gmm", SEEN, True, (10, 1, 10), 64, 3050, 0, CONSTANT, (0.9, 0.999), 0.0, 0.0,
      GMM | {"hidden": 1000}),
     ("bet", ("pusht", *ARM), False, (3, 1, 3), 256, 5000, 0, CONSTANT, (0.9, 0.95), 0.1, 0.0, BET),
 ]  # fmt: skip
@@ -92,6 +94,9 @@ def test_a_row_is_the_published_one(task: str, row: tuple[Any, ...]) -> None:
     assert (train.ema_maximum, train.precision) == (ema, "float32")
     assert train.gradient_clip == (1.0 if method == "bet" else 0.0)
     assert {name: getattr(cell.agent, name) for name in network} == network
+    # Images: the ResNet-18 at its full size, group normalisation, spatial softmax.
+    assert cell.encoder == (EncoderConfig(64, "group", "spatial-softmax") if images else None)
+    assert getattr(cell.agent, "steps_per_window", 1) == 1
     assert paper_row(method, task, images).epochs == epochs
 
 

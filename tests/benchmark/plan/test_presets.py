@@ -1,10 +1,14 @@
 """Presets: which settings a cell gets, by method and by how many numbers an action has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from baselines.ibc import IbcConfig
-from benchmark.plan.presets import PRESETS, make_cell, settings
+from baselines.nets.encoder_config import EncoderConfig
+from benchmark.plan.image_presets import IMAGE_PRESETS
+from benchmark.plan.presets import HOME_CONTROL, PRESETS, make_cell, settings
 from benchmark.plan.tasks import get_task
 from envs.demos.demonstrations import Demonstrations, Metadata
 
@@ -48,3 +52,29 @@ def test_lstm_gmm_is_kept_from_narrow_gaussians_where_a_gripper_hardly_changes(
         is_arm = dim > 3
         assert (cell.agent.min_std >= 0.01, cell.train.gradient_clip > 0) == (is_arm, is_arm)
         assert cell.train.updates == settings(preset, "lstm-gmm").train.updates
+
+
+@pytest.mark.parametrize("preset", IMAGE_PRESETS)
+@pytest.mark.parametrize("task", ["pusht-image", "lift"])
+def test_every_method_encodes_about_as_many_frames_an_update(task: str, preset: str) -> None:
+    images = IMAGE_PRESETS[preset]
+    for method, control in HOME_CONTROL.items():
+        of_states = task.removesuffix("-image")
+        seen, blind = (
+            make_cell(preset, method, control, 42, obs_type, demonstrations(name))
+            for name, obs_type in ((task, "pixels"), (of_states, get_task(of_states).obs_types[0]))
+        )
+        assert (seen.encoder, blind.encoder) == (images.encoder, None)
+        assert seen.obs_horizon == blind.obs_horizon
+        if not blind.train.updates:
+            assert seen.train == blind.train
+            continue
+        frames = seen.train.batch_size * seen.obs_horizon
+        assert images.frames - seen.obs_horizon < frames <= images.frames
+        assert seen.train.updates == images.updates
+        assert seen.train.warmup_updates <= seen.train.updates // 10
+
+
+def test_a_narrower_encoder_keeps_the_published_pooling_and_normalisation() -> None:
+    for images in IMAGE_PRESETS.values():
+        assert replace(images.encoder, channels=64) == EncoderConfig()

@@ -1,11 +1,14 @@
 """Tasks: their actions under either control mode, and that every row fits its environment."""
 
+import dataclasses
+
 import gymnasium
 import numpy as np
 import pytest
 
-from benchmark.plan.tasks import CAN, LIFT, PUSHT, SQUARE, get_task
+from benchmark.plan.tasks import CAN, LIFT, PUSHT, PUSHT_IMAGE, SQUARE, get_task
 from envs.demos.demonstrations import Demonstrations, Metadata
+from envs.pusht.observations import observe
 from envs.robosuite.actions import ACTION_DIM, action_space
 from envs.robosuite.env import observation_space
 from envs.robosuite.scenes import SCENES
@@ -62,3 +65,26 @@ def test_the_agent_is_the_gripper_and_its_set_point_what_was_commanded():
     moves[:, 0, 0] = [1.0, 0.5, -1.0]
     path = SQUARE.motion.commanded(moves, "velocity")
     np.testing.assert_allclose(path[:, 0, 0], [0.05, 0.075, 0.025])
+
+
+def test_push_t_from_images_is_push_t_but_for_what_is_seen():
+    assert PUSHT_IMAGE.obs_types == ("pixels",)
+    assert PUSHT_IMAGE.obs_shapes("pixels") == {"pixels": (96, 96, 3), "state": (2,)}
+    known, images = (get_task(name).catalogue("human") for name in ("pusht", "pusht-image"))
+    assert images.metadata == dataclasses.replace(known.metadata, task="pusht-image")
+    assert images.num_steps == known.num_steps
+
+
+def test_demonstrations_of_push_t_from_images_are_those_of_push_t_drawn(
+    human_npz, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path))
+    states, images = (
+        get_task(name).load("human", obs_type, human_npz, 1, 0)
+        for name, obs_type in (("pusht", "state"), ("pusht-image", "pixels"))
+    )
+    np.testing.assert_array_equal(states.actions, images.actions)
+    assert images.metadata.task == "pusht-image"
+    expected = observe(states.states, "pixels")
+    for name, array in expected.items():
+        np.testing.assert_array_equal(images.observations[name], array)
