@@ -87,6 +87,10 @@ class IbcConfig:
         check_least(self, iterations=1, train_iterations=1, obs_layers=0)
 
 
+UNITS = 2**18
+"""Hidden units of a layer that are computed at once on a CPU: 1 MB, which its cache holds."""
+
+
 class Energy(nn.Module):
     """E(o, a) by an MLP on the two side by side.
 
@@ -116,7 +120,18 @@ class Energy(nn.Module):
         return self.judge(self.obs_in(obs), actions)
 
     def judge(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """The same for windows that went through `obs_in` already, (B, width)."""
+        """The same for windows that went through `obs_in` already, (B, width).
+
+        Without gradients a block of windows at a time, on a CPU: their hidden units stay in its
+        cache, those of all windows do not.
+        """
+        if torch.is_grad_enabled() or obs.device.type != "cpu":
+            return self._judge(obs, actions)
+        block = max(1, UNITS // (actions.shape[1] * obs.shape[1]))
+        pairs = zip(obs.split(block), actions.split(block), strict=True)
+        return torch.cat([self._judge(*pair) for pair in pairs])
+
+    def _judge(self, obs: Tensor, actions: Tensor) -> Tensor:
         hidden = self.action_in(actions) + obs[:, None]  # (B, N, width)
         energies: Tensor = self.joint(hidden)
         return energies.squeeze(-1).float()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from baselines import ibc
 from baselines.agent import Agent, Batch, Obs
 from baselines.ibc import Energy, Ibc, IbcConfig
 
@@ -84,6 +85,20 @@ def test_energies_are_those_of_one_linear_layer_on_both_side_by_side(obs_layers:
 
 
 # ---- loss ----
+
+
+@pytest.mark.parametrize("windows_at_once", [1, 2, 3, 7])
+def test_energies_of_blocks_of_windows_are_those_of_all_at_once(
+    windows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    energy = Energy(4, 6, IbcConfig(width=8, layers=2, dropout=0.0))
+    obs, actions = uniform(7, 8), uniform(7, 5, 6)
+    monkeypatch.setattr(ibc, "UNITS", 5 * 8 * windows_at_once)
+    together = energy.judge(obs, actions)
+    with torch.no_grad():
+        blocks = energy.judge(obs, actions)
+    assert blocks.shape == (7, 5)
+    torch.testing.assert_close(blocks, together.detach())
 
 
 def test_the_loss_is_the_surprise_of_the_demonstration_among_uniform_negatives(
