@@ -27,7 +27,7 @@ BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow docs check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,11 @@ $(VENV)/.installed-robosuite: $(VENV)/.installed
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "installing the tools of the tests into $(VENV)"
 	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "installing the tools of the documentation into $(VENV)"
+	@$(INSTALL) -e '.[docs]'
 	@touch $@
 
 install: $(VENV)/.installed ## Install dpbench into .venv
@@ -97,6 +102,10 @@ test-browser: $(VENV)/.installed-dev ## Run the tests of the report in a browser
 test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
+docs: $(VENV)/.installed-docs ## Build the documentation into site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "$(CURDIR)/site/index.html"
+
 check: $(VENV)/.installed-dev ## Check format, lint and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m ruff check .
@@ -107,4 +116,4 @@ format: $(VENV)/.installed-dev ## Format the code
 	@$(BIN)/python -m ruff check --fix .
 
 clean: ## Remove the environment and caches (runs/ stays)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis
