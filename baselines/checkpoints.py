@@ -81,11 +81,7 @@ def load_agent(folder: Path) -> Agent:
         ValueError: If it is damaged or was altered, names an unknown method or a setting that the
             method does not have, or describes another network than its weights are of.
     """
-    for name in (DESCRIPTION, WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no checkpoint in {folder}: {name} is missing")
-    description = _description(folder / DESCRIPTION)
-    weights = _weights(folder / WEIGHTS, description.get("weights_sha256"))
+    description, weights = read_files(folder)
     cls = agent_class(str(description["name"]))
     with _said_of(folder / DESCRIPTION):
         _check_numbers(description)
@@ -107,6 +103,20 @@ def load_agent(folder: Path) -> Agent:
         _check_shapes(agent, weights)
         agent.load_state_dict(weights)
     return agent.eval()
+
+
+def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What both files of a checkpoint hold, held against their checksums; nothing is built of it.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+        ValueError: If one is damaged.
+    """
+    for name in (DESCRIPTION, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no checkpoint in {folder}: {name} is missing")
+    description = _description(folder / DESCRIPTION)
+    return description, _weights(folder / WEIGHTS, description.get("weights_sha256"))
 
 
 def _description(path: Path) -> dict[str, Any]:

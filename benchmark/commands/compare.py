@@ -28,6 +28,8 @@ from benchmark.plan.sweep import evaluation, plan
 from benchmark.plan.tasks import get_task
 from benchmark.running.rollout import AgentPolicy, play
 from benchmark.running.store import Run
+from benchmark.sealed import read_sealed
+from envs.demos.files import decoding
 
 BLOCK = 25
 """Episodes that are played at a time."""
@@ -132,8 +134,9 @@ def _cells(name: str, config: SweepConfig, store: Path) -> list[Cell]:
     """The cells of METHOD[:control], or the one of a run folder."""
     folder = Path(name) if (Path(name) / "config.json").is_file() else store / name
     if (folder / "config.json").is_file():
-        with usage_errors():
-            return [Cell.from_json((folder / "config.json").read_text())]
+        path = folder / "config.json"
+        with usage_errors(), decoding(path, "config of a cell"):
+            return [Cell.from_json(read_sealed(path).decode())]
     method, _, control = name.partition(":")
     modes: tuple[Control, ...] = get_args(Control)
     chosen = tuple(mode for mode in modes if mode == (control or "position"))

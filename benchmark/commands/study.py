@@ -12,6 +12,7 @@ from benchmark.errors import UsageError
 from benchmark.plan.request import StudyRequest
 from benchmark.running.store import default_store, evidence_folder
 from benchmark.running.workers import is_done
+from benchmark.sealed import read_sealed
 from benchmark.studies import STUDIES
 from benchmark.studies.runner import draw_study, find_studies, run_studies, show_plan
 from benchmark.studies.study import StudyConfig, merged
@@ -40,7 +41,7 @@ def draw_kept_studies(store: Path, out: Path) -> set[str]:
     used: set[str] = set()
     names = set()
     for path in sorted((evidence_folder() / "studies").glob("*.json")):
-        told = json.loads(path.read_text())
+        told = json.loads(read_sealed(path))
         (study,) = find_studies(STUDIES, told["study"])
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from baselines.agent import Agent
 from baselines.checkpoints import DESCRIPTION, load_agent
+from baselines.choices import check_choice
 from benchmark.errors import UsageError, usage_errors
+from benchmark.plan.tasks import get_task
 from benchmark.running.store import default_store
-from envs.control import Control
+from benchmark.sealed import read_sealed
+from envs.control import CONTROLS, Control
+from envs.demos.files import decoding
 
 SHIPPED = Path(__file__).resolve().parents[2] / "results" / "policies"
 """Policies that come with the repository, a folder each, named TASK-OBSERVATIONS."""
@@ -70,16 +74,17 @@ def load_policy(where: str, task: str = "pusht", action_horizon: int | None = No
             f"{run} has no config.json, which says what the policy observes and what its actions "
             "mean; give the folder of its run"
         )
+    path = run / "config.json"
     with usage_errors():
-        # Only what playing needs: settings of training may be of another version.
-        said = json.loads((run / "config.json").read_text())
-        try:
-            chosen = said["action_horizon"] if action_horizon is None else action_horizon
-            trained = Trained(
-                load_agent(checkpoint), run, said["task"], said["obs_type"], said["control"], chosen
-            )
-        except KeyError as error:
-            raise UsageError(f"{run / 'config.json'} lacks {error}") from error
+        with decoding(path, "config of a cell"):
+            # Only what playing needs: settings of training may be of another version.
+            said = json.loads(read_sealed(path))
+            task, obs_type = str(said["task"]), str(said["obs_type"])
+            control: Control = said["control"]
+            chosen = int(said["action_horizon"]) if action_horizon is None else action_horizon
+        check_choice("control", control, CONTROLS)
+        check_choice("obs_type", obs_type, get_task(task).obs_types)
+        trained = Trained(load_agent(checkpoint), run, task, obs_type, control, chosen)
     if not 1 <= trained.action_horizon <= trained.most_actions:
         raise UsageError(
             f"action_horizon is {trained.action_horizon}; {where} allows 1 to "

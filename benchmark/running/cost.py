@@ -6,15 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from benchmark.plan.config import Cell
 from benchmark.progress import minutes
 from benchmark.running.machine import best_device
-from benchmark.running.store import Run
+from benchmark.running.store import Run, read_frame, stored_cell
 from benchmark.running.train import Trainer
 from benchmark.running.workers import Job
+from benchmark.sealed import is_whole
 
 TIMED_UPDATES = 3
 
@@ -75,11 +75,10 @@ def _known(store: Path) -> dict[tuple[object, ...], float]:
     """Seconds an update of every kind that has been trained here."""
     found = {}
     for path in store.glob("*/history.parquet"):
-        try:
-            cell = Cell.from_json((path.parent / "config.json").read_text())
-        except (ValueError, TypeError):
-            continue  # of an older version, whose settings are no longer these
-        seconds = pd.read_parquet(path, columns=["seconds"])["seconds"]
+        cell = stored_cell(path.parent)
+        if cell is None or not is_whole(path):
+            continue
+        seconds = read_frame(path)["seconds"]
         found[_kind(cell)] = float(seconds.iloc[-1]) / max(1, cell.train.updates)
     return found
 

@@ -9,9 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.evidence.cell_file import CellEvidence, read_cell, write_cell
-from benchmark.files import write_whole
 from benchmark.plan.config import Cell
-from benchmark.running.store import MEASURED, Run, evidence_folder, evidence_path
+from benchmark.running.store import (
+    MEASURED,
+    Run,
+    evidence_folder,
+    evidence_path,
+    read_frame,
+    stored_cell,
+)
+from benchmark.sealed import read_sealed, write_sealed
 
 SHARED = ("references", "studies")
 """Folders of the run store that belong to no cell, kept as they are."""
@@ -25,7 +32,7 @@ def keep_cell(run: Run) -> Path:
     """
     before = run.evidence
     evaluations = {
-        path.stem: pd.read_parquet(path).assign(evaluation=path.stem)
+        path.stem: read_frame(path).assign(evaluation=path.stem)
         for path in sorted((run.folder / "episodes").glob("*.parquet"))
     }
     if before is not None:
@@ -33,13 +40,13 @@ def keep_cell(run: Run) -> Path:
             evaluations.setdefault(str(name), episodes)
     measured = {} if before is None else dict(before.measured)
     for path in sorted((run.folder / MEASURED).glob("[!.]*")):
-        measured[path.name] = path.read_bytes()
+        measured[path.name] = read_sealed(path)
     evidence = CellEvidence(
         run.cell.to_json(),
         pd.concat([evaluations[name] for name in sorted(evaluations)], ignore_index=True)
         if evaluations
         else pd.DataFrame({"evaluation": pd.Series(dtype=str)}),
-        pd.read_parquet(run.history_path),
+        read_frame(run.history_path),
         run.machine(),
         measured,
     )
@@ -49,7 +56,7 @@ def keep_cell(run: Run) -> Path:
 def keep_shared(store: Path) -> list[Path]:
     """Keep what belongs to no cell."""
     return [
-        write_whole(evidence_folder() / path.relative_to(store), path.read_bytes())
+        write_sealed(evidence_folder() / path.relative_to(store), read_sealed(path))
         for folder in SHARED
         for path in sorted((store / folder).rglob("[!.]*"))
         if path.is_file()
@@ -59,11 +66,8 @@ def keep_shared(store: Path) -> list[Path]:
 def finished_cells(store: Path) -> Iterator[Run]:
     """Every finished training of the run store whose settings this version knows."""
     for path in sorted(store.glob("*/history.parquet")):
-        try:
-            cell = Cell.from_json((path.parent / "config.json").read_text())
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # of an older version, whose settings are no longer these
-        if cell.id == path.parent.name:
+        cell = stored_cell(path.parent)
+        if cell is not None and cell.id == path.parent.name and Run(cell, store).is_trained:
             yield Run(cell, store)
 
 

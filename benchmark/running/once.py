@@ -8,10 +8,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from benchmark.progress import say
+from benchmark.sealed import is_whole
 
 
 def once(path: Path, make: Callable[[Path], object]) -> Path:
-    """The file at a path; where there is none it is made, by one process at a time.
+    """The file at a path; a missing or damaged one is made, by one process at a time.
 
     A process that comes while another makes the file says so, waits, and takes what the other has
     made. If the other ended without making it, however that was, the next one does.
@@ -31,7 +32,7 @@ def once(path: Path, make: Callable[[Path], object]) -> Path:
         say(f"waiting for another command that makes {path}")
         lock.acquire()
     try:
-        if not path.is_file():
+        if not is_whole(path):
             make(path)
     finally:
         lock.release()

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from baselines.agent import Agent
-from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig
+from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.presets import horizon_trials
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import Task, get_task
@@ -47,10 +47,11 @@ def train_cell(
 ) -> None:
     """Train a cell if that is not done yet; only then are its demonstrations asked for.
 
-    Where its last checkpoints are asked for and were not kept, it is trained again.
+    Where its last checkpoints are asked for and were not kept, or its policy is damaged, it is
+    trained again.
     """
     run = Run(cell, store)
-    if keeps_checkpoints and cell.train.updates and not run.checkpoint(KEPT).is_dir():
+    if run.needs_training(keeps_checkpoints):
         run.history_path.unlink(missing_ok=True)
     once(
         run.history_path,

@@ -12,7 +12,8 @@ runs/<cell id>/config.json           the resolved settings of the cell
      references/, studies/           what belongs to no cell, see `kept`
 
 Readers look here first and then in the evidence, results/evidence, which is kept in git and holds
-everything but the weights. A `.NAME.lock` beside a file belongs to `running.once`.
+everything but the weights. Beside a file, `.NAME.lock` belongs to `running.once`, `.NAME.sha256` is
+its checksum (`benchmark.sealed`): what is damaged counts as missing and is made again.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from pathlib import Path
 import pandas as pd
 
 from baselines.agent import Agent
-from baselines.checkpoints import load_agent, save_agent
+from baselines.checkpoints import load_agent, read_files, save_agent
 from benchmark.evidence.cell_file import CellEvidence, read_cell
-from benchmark.files import write_whole
 from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig
 from benchmark.plan.presets import horizon_trials
 from benchmark.running.once import once
+from benchmark.sealed import is_whole, read_sealed, seal_of, set_aside, write_sealed
+from envs.demos.files import decoding
 
 MEASURED = "measured"
 
@@ -66,6 +68,11 @@ class Run:
         return self.folder / "state.safetensors"
 
     @property
+    def config_path(self) -> Path:
+        """The settings of the cell."""
+        return self.folder / "config.json"
+
+    @property
     def history_path(self) -> Path:
         """What a training writes last."""
         return self.folder / "history.parquet"
@@ -73,7 +80,11 @@ class Run:
     @property
     def is_trained(self) -> bool:
         """Whether the training is finished, and its policy here."""
-        return self.history_path.is_file()
+        if not is_whole(self.history_path):
+            return False
+        if not is_whole(self.config_path):  # nothing of it is lost: the folder's name is its hash
+            write_sealed(self.config_path, self.cell.to_json())
+        return True
 
     @property
     def has_history(self) -> bool:
@@ -87,14 +98,15 @@ class Run:
 
     def begin(self, machine: Mapping[str, str]) -> None:
         """Write down what is trained and on what."""
-        write_whole(self.folder / "config.json", self.cell.to_json())
-        write_whole(self.folder / "machine.json", json.dumps(dict(machine), indent=2) + "\n")
+        write_sealed(self.config_path, self.cell.to_json())
+        write_sealed(self.folder / "machine.json", json.dumps(dict(machine), indent=2) + "\n")
 
     def finish(self, agent: Agent, history: pd.DataFrame) -> None:
         """Keep the trained policy and its history; drop what was kept to continue from."""
         save_agent(agent, self.checkpoint())
         write_parquet(history, self.history_path)
-        self.state_path.unlink(missing_ok=True)
+        for path in (self.state_path, seal_of(self.state_path)):
+            path.unlink(missing_ok=True)
         (self.folder / "error.txt").unlink(missing_ok=True)
 
     def checkpoint(self, number: int = 0) -> Path:
@@ -105,17 +117,36 @@ class Run:
         """The trained policy, or what it was at an earlier checkpoint."""
         return load_agent(self.checkpoint(checkpoint))
 
+    def needs_training(self, keeps_checkpoints: bool) -> bool:
+        """Whether a policy that is asked for is missing; a damaged one is set aside.
+
+        Args:
+            keeps_checkpoints: Whether those kept before the last one are asked for too.
+        """
+        if not self.is_trained:
+            return True
+        asked = range(1 + KEPT if keeps_checkpoints and self.cell.train.updates else 1)
+        for folder in map(self.checkpoint, asked):
+            try:
+                read_files(folder)
+            except FileNotFoundError:
+                return True
+            except ValueError as error:
+                set_aside(folder, error)
+                return True
+        return False
+
     def machine(self) -> dict[str, str]:
         """What it was trained on; empty where that was not written down."""
         path = self.folder / "machine.json"
-        if path.is_file():
+        if is_whole(path):
             return dict(json.loads(path.read_text()))
         return dict(self.evidence.machine) if not self.is_trained and self.evidence else {}
 
     def history(self) -> pd.DataFrame:
         """Loss, action error and validation score by update, with the columns of the cell."""
         if self.is_trained or self.evidence is None:
-            history = pd.read_parquet(self.history_path)
+            history = read_frame(self.history_path)
         else:
             history = self.evidence.history
         return history.assign(
@@ -140,7 +171,7 @@ class Run:
             return all(self.has(trial, evidence) for trial in trials) and self.has(
                 self.resolved(config), evidence
             )
-        return self.evaluation_path(config).is_file() or (
+        return is_whole(self.evaluation_path(config)) or (
             evidence and self._committed(config) is not None
         )
 
@@ -166,11 +197,11 @@ class Run:
             FileNotFoundError: If it was never played.
         """
         config = self.resolved(config)
-        if not self.evaluation_path(config).is_file():
+        if not is_whole(self.evaluation_path(config)):
             committed = self._committed(config)
             if committed is not None:
                 return committed
-        return pd.read_parquet(self.evaluation_path(config))
+        return read_frame(self.evaluation_path(config))
 
     def _committed(self, config: EvalConfig) -> pd.DataFrame | None:
         if self.evidence is None:
@@ -186,9 +217,20 @@ class Run:
             make: Measures; its content is kept.
         """
         path = self.folder / MEASURED / name
-        if not path.is_file() and self.evidence and name in self.evidence.measured:
+        if not is_whole(path) and self.evidence and name in self.evidence.measured:
             return self.evidence.measured[name]
-        return once(path, lambda path: write_whole(path, make())).read_bytes()
+        return once(path, lambda path: write_sealed(path, make())).read_bytes()
+
+
+def stored_cell(folder: Path) -> Cell | None:
+    """The cell that a folder of the run store holds; None where this version cannot tell."""
+    path = folder / "config.json"
+    if not is_whole(path):
+        return None
+    try:
+        return Cell.from_json(path.read_text())
+    except (ValueError, TypeError, KeyError):
+        return None  # of an older version, whose settings are no longer these
 
 
 @lru_cache(maxsize=512)
@@ -213,9 +255,9 @@ def kept(store: Path, name: str, make: Callable[[], bytes]) -> bytes:
         make: Gives its content.
     """
     committed = evidence_folder() / name
-    if not (store / name).is_file() and committed.is_file():
-        return committed.read_bytes()
-    return once(store / name, lambda path: write_whole(path, make())).read_bytes()
+    if not is_whole(store / name) and committed.is_file():
+        return read_sealed(committed)
+    return once(store / name, lambda path: write_sealed(path, make())).read_bytes()
 
 
 def kept_frame(store: Path, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -259,6 +301,17 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def read_frame(path: Path) -> pd.DataFrame:
+    """The frame in a Parquet file of ours.
+
+    Raises:
+        FileError: If it is damaged.
+    """
+    data = read_sealed(path)
+    with decoding(path, "Parquet file"):
+        return pd.read_parquet(io.BytesIO(data))
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame as Parquet, whole or not at all."""
-    return write_whole(path, to_parquet(frame))
+    """Write a frame as Parquet, whole or not at all, with its checksum."""
+    return write_sealed(path, to_parquet(frame))

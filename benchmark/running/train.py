@@ -27,14 +27,15 @@ from baselines.flat import FlatAdamW
 from baselines.nets.encoder_config import PUBLISHED
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
-from benchmark.files import write_whole
 from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
 from benchmark.running.machine import machine
 from benchmark.running.store import Run
+from benchmark.sealed import is_whole, read_sealed, set_aside, write_sealed
 from envs.demos.demonstrations import Demonstrations
+from envs.demos.files import FileError, decoding
 
 SAVE_SECONDS = 20.0  # a crash costs at most about so much training
 LOG_ROWS = 100
@@ -215,23 +216,47 @@ class Trainer:
         progress = {"update": self.update, "seconds": self.seconds, "history": self.history}
         contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         data = safetensors.torch.save(contiguous, {"progress": json.dumps(progress)})
-        write_whole(run.state_path, data)
+        write_sealed(run.state_path, data)
 
     def restore(self, run: Run) -> None:
-        """Continue from `save`."""
-        with safetensors.safe_open(run.state_path, "pt", device="cpu") as file:
-            progress = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        """Continue from `save`.
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+        Raises:
+            FileError: If what was saved is damaged; nothing can be done with this trainer then.
+        """
+        with decoding(run.state_path, "training state"):
+            data = read_sealed(run.state_path)
+            length = int.from_bytes(data[:8], "little")  # of safetensors' header, which is JSON
+            progress = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["progress"])
+            tensors = safetensors.torch.load(data)
 
-        self.agent.load_state_dict(part("agent."))
-        self.ema.load_state_dict(part("ema."))
-        self.optimizer.load_state_dict(part("optimizer."))
-        self._losses = list(tensors["losses"].to(self.device)) if "losses" in tensors else []
-        self.update, self.seconds = progress["update"], progress["seconds"]
-        self.history = progress["history"]
+            def part(prefix: str) -> dict[str, Tensor]:
+                return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+            self.agent.load_state_dict(part("agent."))
+            self.ema.load_state_dict(part("ema."))
+            self.optimizer.load_state_dict(part("optimizer."))
+            self._losses = list(tensors["losses"].to(self.device)) if "losses" in tensors else []
+            self.update, self.seconds = progress["update"], progress["seconds"]
+            self.history = progress["history"]
+
+    def check_finite(self) -> None:
+        """Stop a training that has gone astray before anything of it is kept.
+
+        Raises:
+            FloatingPointError: If a loss since the last row of the history is not finite, or a
+                weight; the message names the update.
+        """
+        losses = torch.stack(self._losses) if self._losses else torch.zeros(0)
+        bad = (~losses.isfinite()).nonzero()
+        if not len(bad) and self.optimizer.flat.isfinite().all():
+            return
+        first = self.update - len(losses) + int(bad[0]) + 1 if len(bad) else self.update
+        what = f"the loss is {float(losses[bad[0]])}" if len(bad) else "a weight is not finite"
+        raise FloatingPointError(
+            f"{self.cell.id}: {what} at update {first} of {self.cell.train.updates}; lower "
+            f"train.learning_rate ({self.cell.train.learning_rate:g}) or set train.gradient_clip"
+        )
 
 
 def kept_marks(updates: int) -> dict[int, int]:
@@ -262,15 +287,13 @@ def train(
         The policy with averaged weights, in evaluation mode.
 
     Raises:
-        FloatingPointError: If the loss is no longer finite.
+        FloatingPointError: If the loss is no longer finite; what was saved before stays.
         ValueError: If a method with weights is given no update.
     """
-    trainer = Trainer(run.cell, demos, device)
+    trainer = _begun(run, demos, device)
     if not run.cell.train.updates and any(True for _ in trainer.agent.parameters()):
         raise ValueError(f"updates is 0, but {run.cell.method} has weights to learn: give it more")
     run.begin(machine(device))
-    if run.state_path.is_file():
-        trainer.restore(run)
     config = run.cell.train
     row_every = max(1, config.updates // LOG_ROWS)
     marks = {
@@ -284,12 +307,16 @@ def train(
             trainer.step()
             bar.update()
             at_mark = trainer.update in marks
-            if at_mark or trainer.update % row_every == 0:
+            at_row = at_mark or trainer.update % row_every == 0
+            must_save = time.monotonic() - saved > SAVE_SECONDS
+            if at_row or must_save or trainer.update in kept:
+                trainer.check_finite()
+            if at_row:
                 trainer.log(at_mark, validate)
-                _show(bar, trainer, run)
+                _show(bar, trainer)
             if trainer.update in kept:
                 save_agent(trainer.ema.module.eval(), run.checkpoint(kept[trainer.update]))
-            if time.monotonic() - saved > SAVE_SECONDS:
+            if must_save:
                 trainer.save(run)
                 saved = time.monotonic()
     if not config.updates:
@@ -299,14 +326,21 @@ def train(
     return agent
 
 
-def _show(bar: tqdm[Any], trainer: Trainer, run: Run) -> None:
+def _begun(run: Run, demos: Demonstrations, device: torch.device) -> Trainer:
+    """A training at its start, or where it was interrupted, unless what was saved is damaged."""
+    trainer = Trainer(run.cell, demos, device)
+    if is_whole(run.state_path):
+        try:
+            trainer.restore(run)
+        except FileError as error:
+            set_aside(run.state_path, error)
+            return Trainer(run.cell, demos, device)
+    return trainer
+
+
+def _show(bar: tqdm[Any], trainer: Trainer) -> None:
     """Put the latest loss and validation score beside the bar."""
     loss = trainer.history[-1]["loss"]
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss of {run.cell.id} is {loss} after {trainer.update} updates; "
-            "lower train.learning_rate"
-        )
     scores = [row["validation_score"] for row in trainer.history]
     known = [score for score in scores if math.isfinite(score)]
     score = {"validation": f"{known[-1]:.3f}"} if known else {}

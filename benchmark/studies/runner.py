@@ -19,6 +19,7 @@ from benchmark.running.cost import cost_text, training_seconds
 from benchmark.running.machine import best_device, together
 from benchmark.running.store import Run, evidence_folder
 from benchmark.running.workers import Job, default_workers, is_done, run_jobs
+from benchmark.sealed import write_sealed
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
 
 
@@ -112,7 +113,7 @@ def _remember(study: Study, config: StudyConfig, store: Path, command: str) -> N
     }
     told = {"study": study.name, "asked": asked, "command": command}
     path = store / "studies" / f"{study.name}-{study.label(config)}.json"
-    write_whole(path, json.dumps(told, indent=2) + "\n")
+    write_sealed(path, json.dumps(told, indent=2) + "\n")
 
 
 def _cost(jobs: Sequence[Job], store: Path, workers: int) -> str:

@@ -11,6 +11,7 @@ import torch
 import benchmark.running.once
 import benchmark.running.run
 from baselines.agent import Agent, Spec
+from baselines.checkpoints import DESCRIPTION, WEIGHTS
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig
@@ -119,6 +120,28 @@ def test_a_cell_that_is_done_is_read_and_not_run(tmp_path: Path, agent: Diffusio
 
     found = run_cell(cell, config, Untouched(), tmp_path, torch.device("cpu"))
     pd.testing.assert_frame_equal(found, kept)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION])
+def test_a_damaged_policy_is_set_aside_and_trained_again(
+    tmp_path: Path, agent: DiffusionUnet, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trained = Run(make_cell(), tmp_path), []
+    run.finish(agent, pd.DataFrame({"update": [1.0], "loss": [0.5]}))
+    damaged = bytearray((run.checkpoint() / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (run.checkpoint() / name).write_bytes(damaged)
+
+    def again(run: Run, *_: Any) -> None:
+        trained.append(run.cell.id)
+        run.finish(agent, pd.DataFrame({"update": [1.0], "loss": [0.25]}))
+
+    monkeypatch.setattr(benchmark.running.run, "train", again)
+    for _ in range(2):
+        train_cell(run.cell, lambda: None, tmp_path, torch.device("cpu"))  # type: ignore[arg-type, return-value]
+    assert trained == [run.cell.id]
+    assert (run.folder / ".checkpoint.damaged" / name).is_file()
+    assert run.history()["loss"].tolist() == [0.25]
 
 
 def test_what_another_command_made_in_the_meantime_is_not_made_again(

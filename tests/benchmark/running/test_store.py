@@ -12,7 +12,16 @@ from baselines.checkpoints import load_agent
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig
-from benchmark.running.store import Run, default_store, describe, write_parquet
+from benchmark.running.evidence import keep_shared
+from benchmark.running.store import (
+    Run,
+    default_store,
+    describe,
+    kept_frame,
+    read_frame,
+    stored_cell,
+    write_parquet,
+)
 
 CELL = Cell(
     task="pusht",
@@ -118,6 +127,78 @@ def test_an_interrupted_evaluation_leaves_no_file(
     with pytest.raises(KeyboardInterrupt):
         write_parquet(HISTORY, path)
     assert list(path.parent.iterdir()) == []
+
+
+def damage(path: Path) -> None:
+    """Change one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_episodes_are_as_if_never_played(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_parquet(HISTORY, run.evaluation_path(EvalConfig()))
+    assert run.has(EvalConfig())
+    damage(path)
+    assert not run.has(EvalConfig())
+    assert capsys.readouterr().out.startswith(f"warning: {path} was damaged or changed")
+    with pytest.raises(FileNotFoundError):
+        run.episodes(EvalConfig())
+
+
+def test_a_damaged_history_is_as_if_never_trained(run: Run, agent: DiffusionUnet) -> None:
+    run.finish(agent, HISTORY)
+    damage(run.history_path)
+    assert not run.is_trained
+    assert run.needs_training(keeps_checkpoints=False)
+
+
+def test_a_damaged_config_is_written_again_from_the_cell_that_the_folder_is_named_after(
+    run: Run, agent: DiffusionUnet
+) -> None:
+    run.finish(agent, HISTORY)
+    damage(run.config_path)
+    assert stored_cell(run.folder) is None
+    assert run.is_trained
+    assert stored_cell(run.folder) == CELL
+
+
+def test_a_damaged_description_of_the_machine_is_left_out(run: Run) -> None:
+    assert run.machine() == {"processor": "x86_64"}
+    damage(run.folder / "machine.json")
+    assert run.machine() == {}
+
+
+def test_a_damaged_measurement_is_measured_again(run: Run) -> None:
+    for number in (b"first", b"second"):
+        assert run.measured("name", lambda number=number: number) == number
+        assert run.measured("name", lambda: pytest.fail("measured again")) == number
+        damage(run.folder / "measured" / "name")
+
+
+def test_damaged_references_are_played_again_but_committed_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, store = "references/floor.parquet", tmp_path / "store"
+    assert len(kept_frame(store, name, lambda: HISTORY)) == 2
+    damage(store / name)
+    assert len(kept_frame(store, name, lambda: HISTORY.head(1))) == 1
+    monkeypatch.setenv("DPBENCH_EVIDENCE", str(tmp_path / "evidence"))
+    keep_shared(store)
+    damage(tmp_path / "evidence" / name)
+    with pytest.raises(ValueError, match=r"floor\.parquet was damaged or changed"):
+        kept_frame(tmp_path / "empty", name, lambda: HISTORY)
+
+
+def test_a_file_of_before_there_were_checksums_is_refused_where_it_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.parquet"
+    path.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ValueError, match=r"old\.parquet is not a readable Parquet file"):
+        read_frame(path)
 
 
 def test_every_episode_says_what_was_run_and_how_it_was_evaluated() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from baselines.normalizer import Normalizer
 from benchmark.plan.config import Cell, TrainConfig
 from benchmark.running.store import Run
 from benchmark.running.train import Trainer, TrainingData, learning_rate, train
+from benchmark.sealed import write_sealed
 from envs.demos.demonstrations import Demonstrations
 
 CPU = torch.device("cpu")
@@ -286,6 +288,53 @@ def test_a_gradient_is_clipped_to_the_norm_that_is_asked_for(
         Trainer(make_cell(train=settings), three_demonstrations, CPU).step()
     assert norms[0] > 0.01
     assert norms[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("at", [3, 1000, -40])
+def test_a_damaged_training_state_is_set_aside_and_the_training_begun_anew(
+    three_demonstrations: Demonstrations,
+    tmp_path: Path,
+    at: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, unbroken = Run(make_cell(), tmp_path / "damaged"), Run(make_cell(), tmp_path / "whole")
+    train(unbroken, three_demonstrations, CPU)
+    train_until(run, three_demonstrations, saved=7, died=9)
+    damaged = bytearray(run.state_path.read_bytes())
+    damaged[at] ^= 4
+    run.state_path.write_bytes(damaged)
+    train(run, three_demonstrations, CPU)
+    assert "state.safetensors was damaged or changed" in capsys.readouterr().out
+    for name, weights in run.agent().state_dict().items():
+        assert torch.equal(weights, unbroken.agent().state_dict()[name]), name
+
+
+def test_a_training_state_of_another_network_is_set_aside(
+    three_demonstrations: Demonstrations, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(make_cell(), tmp_path)
+    write_sealed(run.state_path, safetensors.torch.save({"agent.other": torch.zeros(2)}))
+    train(run, three_demonstrations, CPU)
+    assert "is not a readable training state" in capsys.readouterr().out
+    assert run.is_trained
+
+
+def test_what_was_saved_before_the_loss_was_no_number_stays(
+    three_demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark.running.train, "SAVE_SECONDS", -1.0)
+    run, loss = Run(make_cell(), tmp_path), Trainer._loss
+
+    def broken(trainer: Trainer, batch: Batch) -> Tensor:
+        return loss(trainer, batch) * (math.inf if trainer.update == 9 else 1.0)
+
+    monkeypatch.setattr(Trainer, "_loss", broken)
+    with pytest.raises(FloatingPointError, match="the loss is inf at update 10 of 12"):
+        train(run, three_demonstrations, CPU)
+    trainer = Trainer(make_cell(), three_demonstrations, CPU)
+    trainer.restore(run)
+    assert trainer.update == 9
+    trainer.check_finite()
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_cell(
