@@ -26,6 +26,12 @@ from benchmark.plan.request import (
 from benchmark.running.allocator import keep_freed_memory
 
 
+def _compute_on(device: str | None) -> None:
+    """Have this process and its workers compute on a device; None leaves the choice as it is."""
+    if device is not None:
+        os.environ["DPBENCH_DEVICE"] = device
+
+
 def list_command() -> None:
     """List tasks, methods and presets."""
     from benchmark.commands.list import list_command
@@ -42,6 +48,7 @@ def bench_command(config: SweepConfig, dry_run: bool = False) -> int:
     """
     from benchmark.commands.bench import bench_command
 
+    _compute_on(config.device)
     return bench_command(config, _command(), dry_run)
 
 
@@ -55,6 +62,7 @@ def run_command(
     data_path: Path | None = None,
     obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
+    device: str | None = None,
 ) -> int:
     """Train and evaluate one method; what is done already is not done again.
 
@@ -68,9 +76,12 @@ def run_command(
         data_path: File of human demonstrations.
         obs_type: What the policy observes; None takes the task's default.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
+        device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
+            there is.
     """
     from benchmark.commands.bench import bench_command
 
+    _compute_on(device)
     config = SweepConfig(
         task=task,
         preset=preset,
@@ -165,6 +176,7 @@ def study_command(
     """
     from benchmark.commands.study import study_command
 
+    _compute_on(config.device)
     return study_command(name, config, _command(), dry_run)
 
 
@@ -179,6 +191,7 @@ def search_command(
     data_path: Path | None = None,
     episodes: int = SEARCH_EPISODES,
     out: Path = Path("results/search"),
+    device: str | None = None,
 ) -> int:
     """Compare settings of one method on validation seeds; test seeds are not touched.
 
@@ -195,10 +208,13 @@ def search_command(
         data_path: File of human demonstrations.
         episodes: Validation episodes of each training.
         out: Folder of the log.
+        device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
+            there is.
     """
     from benchmark.commands.search import search
     from benchmark.running.store import default_store
 
+    _compute_on(device)
     config = SweepConfig(
         task=task,
         preset=preset,
@@ -233,6 +249,7 @@ def compare_command(
     from benchmark.commands.compare import compare_command
     from benchmark.running.store import default_store
 
+    _compute_on(config.device)
     column = "is_success" if by == "success" else "score"
     return compare_command((a, b), config, column, until_decided, most, default_store())
 
@@ -257,6 +274,7 @@ def plan_command(
     from benchmark.commands.plan import plan_command
     from benchmark.running.store import default_store
 
+    _compute_on(config.device)
     column = "is_success" if by == "success" else "score"
     return plan_command(config, difference, power, column, training_spread, default_store())
 

@@ -26,6 +26,7 @@ from benchmark.plan.request import Control, SweepConfig
 from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.sweep import evaluation, plan
 from benchmark.plan.tasks import get_task
+from benchmark.running.machine import best_device
 from benchmark.running.rollout import AgentPolicy, play
 from benchmark.running.store import Run
 from benchmark.sealed import read_sealed
@@ -120,7 +121,7 @@ class Policy:
 
 def _play(run: Run, at: EvalConfig, start: int, stop: int) -> pd.DataFrame:
     """The episodes of a network on the seeds from `start` to `stop`."""
-    agent, cell = run.agent(), run.cell
+    agent, cell = run.agent().to(best_device()), run.cell
     if at.inference_steps:
         agent.set_inference_steps(at.inference_steps)
     seeds = episode_seeds(at.split, stop)[start:]

@@ -37,6 +37,8 @@ class Request:
     workers: int | None = None
     """Policies trained side by side, each on its share of the cores; None takes one a core, or one
     in all where a GPU does the work."""
+    device: str | None = None
+    """cpu, mps, cuda or cuda:N; None takes $DPBENCH_DEVICE, else the fastest there is."""
     out: Path | None = None
     """Folder of the report, or that studies get folders in; None takes one in the run store."""
 

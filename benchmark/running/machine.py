@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,14 +11,24 @@ from importlib.util import find_spec
 
 import torch
 
+from benchmark.errors import UsageError
+
+DEVICE = "DPBENCH_DEVICE"
+"""Environment variable that names a device: worker processes inherit it."""
+
 
 def best_device() -> torch.device:
-    """CUDA where there is one, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """What $DPBENCH_DEVICE names, else CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises:
+        UsageError: If the one that is named is not here.
+    """
+    there = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    there = [*["cuda"] * bool(there), *there, *["mps"] * torch.backends.mps.is_available(), "cpu"]
+    named = os.environ.get(DEVICE) or there[0]
+    if named not in there:
+        raise UsageError(f"no device {named!r} on this machine; devices: {', '.join(there)}")
+    return torch.device(named)
 
 
 def machine(device: torch.device) -> dict[str, str]:

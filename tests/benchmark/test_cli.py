@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+import torch
 
 import benchmark.commands.bench
 import benchmark.plan.sweep
@@ -24,6 +25,7 @@ def store(
     three_demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     monkeypatch.setenv("DPBENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DPBENCH_DEVICE", "")  # what --device sets is forgotten after a test
     return tmp_path / "runs"
 
 
@@ -65,6 +67,15 @@ def test_settings_may_be_given_together_or_one_flag_each(
     assert capsys.readouterr().out == expected
 
 
+def test_a_policy_is_trained_on_the_device_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # it would be taken, and fail
+    options = [*FEW_UPDATES, "--episodes", "1", "--action-horizon", "8", "--device", "cpu"]
+    assert main(["bench", *TINY, *options]) == 0
+    assert "at a time, on cpu" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -76,6 +87,7 @@ def test_settings_may_be_given_together_or_one_flag_each(
         (["bench", "--num-demonstrations", "0"], "num_demonstrations is 0; allowed: 1 or more"),
         (["bench", "--episodes", "0"], "episodes is 0; allowed: 1 or more"),
         (["bench", "--workers", "0"], "workers is 0; allowed: 1 or more"),
+        (["bench", *TINY, "--device", "gpu"], "no device 'gpu' on this machine; devices: "),
         (["run", "pusht", "bet", "--obs-type", "depth"], "pusht has no obs_type 'depth'; allowed"),
         (["bench", "--latency", "-1"], "latency is -1; allowed: 0 or more"),
         (["bench", *TINY, "--set", "train.update=3"], "no setting 'train.update'; settings there"),
