@@ -128,7 +128,7 @@ class Energy(nn.Module):
         if torch.is_grad_enabled() or obs.device.type != "cpu":
             return self._judge(obs, actions)
         block = max(1, UNITS // (actions.shape[1] * obs.shape[1]))
-        pairs = zip(obs.split(block), actions.split(block), strict=True)
+        pairs = zip(torch.split(obs, block), torch.split(actions, block), strict=True)
         return torch.cat([self._judge(*pair) for pair in pairs])
 
     def _judge(self, obs: Tensor, actions: Tensor) -> Tensor:
