@@ -7,7 +7,9 @@ people differ in is drawn once an episode (`Manner`): how fast they move and tur
 their hand is.
 
 Commands are those of velocity control; the pose that each of them meant is recorded beside it, so
-that one demonstration serves both control modes.
+that one demonstration serves both control modes. While something pushes the hand aside, what is
+recorded is what it would have done, not what it suffered: a policy learns to make up for a push and
+never to push.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robosuite.actions import pose_action
+from envs.robosuite.actions import absolute, pose_action
 from envs.robosuite.observations import observe
 from envs.robosuite.rotations import from_axis_angle, to_axis_angle
 from envs.robosuite.simulation import MAX_DELTA, Simulation
@@ -71,14 +73,14 @@ class Manner:
         speed: Largest translation commanded, of 0.05 m.
         turn: Largest rotation commanded, of 0.5 rad.
         noise: Standard deviation of the hand's noise, of 0.05 m.
-        disturbed_at: Step at which something pushes the hand aside; -1 for never.
-        push: Where to, (3,), of 0.05 m.
+        disturbed_at: Step at which something pushes the hand aside; None for never.
+        push: Where to, (3,), of 0.05 m, in place of what the hand commands.
     """
 
     speed: float
     turn: float
     noise: float
-    disturbed_at: int
+    disturbed_at: int | None
     push: Floats
 
     @classmethod
@@ -90,9 +92,14 @@ class Manner:
             speed=rng.uniform(0.7, 1.0),
             turn=rng.uniform(0.25, 0.4),
             noise=rng.uniform(0.01, 0.05),
-            disturbed_at=int(rng.integers(5, 60)) if disturbed else -1,
+            disturbed_at=int(rng.integers(5, 60)) if disturbed else None,
             push=_DISTURBANCE * push / np.linalg.norm(push),
         )
+
+    def is_pushed(self, step: int) -> bool:
+        """Whether something pushes the hand aside at a step."""
+        at = self.disturbed_at
+        return at is not None and at <= step < at + _DISTURBANCE_STEPS
 
 
 @dataclass(frozen=True)
@@ -135,13 +142,16 @@ def perform(simulation: Simulation, script: Script, seed: int, max_steps: int) -
             noise = _STEADINESS * noise + np.sqrt(1 - _STEADINESS**2) * rng.standard_normal(3)
             delta = _steer(simulation.eef_pose, phase, manner)
             delta[:3] += manner.noise * noise
-            if 0 <= len(rows) - manner.disturbed_at < _DISTURBANCE_STEPS:
-                delta[:3] = manner.push
             delta = np.clip(delta, -1.0, 1.0)
             state, seen = simulation.state, observe(simulation)
             fingers = simulation.data.qpos[simulation.gripper_qpos].copy()
-            simulation.step(delta)
-            rows.append((state, seen, delta, pose_action(*simulation.goal, delta[6])))
+            if manner.is_pushed(len(rows)):
+                meant = absolute(delta, *simulation.eef_pose)
+                simulation.step(np.concatenate([manner.push, delta[3:]]))
+            else:
+                simulation.step(delta)
+                meant = pose_action(*simulation.goal, delta[6])
+            rows.append((state, seen, delta, meant))
             if simulation.is_success or len(rows) == max_steps:
                 return _episode(seed, rows, simulation.is_success)
             moved = np.abs(simulation.data.qpos[simulation.gripper_qpos] - fingers).max()

@@ -18,7 +18,7 @@ from envs.demos.robosuite_hand import Episode, Script, perform
 from envs.robosuite.processes import Processes, shared_simulation
 from envs.robosuite.scenes import MAX_EPISODE_STEPS, TaskName
 
-VERSION = 1  # raised when a change here or in what it imports changes an episode
+VERSION = 2  # raised when a change here or in what it imports changes an episode
 NUM_EPISODES = 200
 
 SCRIPTS: dict[TaskName, Script] = {
