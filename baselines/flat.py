@@ -45,7 +45,8 @@ class FlatAdamW:
     alone, so it would not decay either.
 
     Args:
-        groups: Parameters and their weight decay, as `Agent.parameter_groups` gives them.
+        groups: Parameters and their weight decay, as `Agent.parameter_groups` gives them, and the
+            `share` of the learning rate that they take, where it is not all of it.
         learning_rate: Of the first update; see `step`.
         betas: Decays of the two moments.
         gradient_clip: Largest norm of the gradient; 0 clips nothing.
@@ -59,23 +60,28 @@ class FlatAdamW:
         gradient_clip: float = 0.0,
     ) -> None:
         self._groups: list[list[nn.Parameter]] = [list(group["params"]) for group in groups]
+        shares = [float(group.get("share", 1.0)) for group in groups]
         self.parameters = [each for group in self._groups for each in group]
         self.flat = flatten(self.parameters)
         """All parameters, group by group, (n,)."""
         self._gradient = torch.zeros_like(self.flat)
         self._clip = gradient_clip
+        self.learning_rate = learning_rate
+        """Of the last update, or of the first before there was one."""
         sizes = [sum(each.numel() for each in group) for group in self._groups]
         self._flat_groups = [nn.Parameter(piece) for piece in torch.split(self.flat, sizes)]
         for piece, gradient in zip(
             self._flat_groups, torch.split(self._gradient, sizes), strict=True
         ):
             piece.grad = gradient
+        filled = [
+            (piece, group["weight_decay"], share)
+            for piece, group, share in zip(self._flat_groups, groups, shares, strict=True)
+            if piece.numel()
+        ]
+        self._shares = [share for *_, share in filled]
         self._adamw = torch.optim.AdamW(
-            [
-                {"params": [piece], "weight_decay": group["weight_decay"]}
-                for piece, group in zip(self._flat_groups, groups, strict=True)
-                if piece.numel()
-            ]
+            [{"params": [piece], "weight_decay": decay} for piece, decay, _ in filled]
             or [{"params": []}],  # of a method that learns nothing by gradients
             lr=learning_rate,
             betas=betas,
@@ -93,14 +99,10 @@ class FlatAdamW:
             each.grad = None
         if self._clip > 0:
             torch.nn.utils.clip_grad_norm_(self._flat_groups, self._clip)
-        for group in self._adamw.param_groups:
-            group["lr"] = learning_rate
+        self.learning_rate = learning_rate
+        for group, share in zip(self._adamw.param_groups, self._shares, strict=False):
+            group["lr"] = learning_rate * share
         self._adamw.step()
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the last update, or of the first before there was one."""
-        return float(self._adamw.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments and number of updates of each parameter, as `<index>.<name>`."""

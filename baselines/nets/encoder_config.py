@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from baselines.choices import check_choice, check_multiple
+from baselines.choices import check_choice, check_least, check_multiple
 
 Norm = Literal["group", "batch"]
 Pooling = Literal["spatial-softmax", "average"]
@@ -23,11 +23,21 @@ class EncoderConfig:
     """Over groups of 16 channels of an image, or over a batch of images."""
     pooling: Pooling = "spatial-softmax"
     """What becomes of the last feature map: the places of 32 features, or the mean of each."""
+    weights: str = ""
+    """File of torchvision's ResNet-18 that training starts from; empty starts at random."""
+    learning_rate_share: float = 1.0
+    """The residual network's learning rate as a share of all else's; 0 freezes it."""
 
     def __post_init__(self) -> None:
         check_multiple("channels", self.channels, "a group", CHANNELS_PER_GROUP)
         check_choice("norm", self.norm, get_args(Norm))
         check_choice("pooling", self.pooling, get_args(Pooling))
+        check_least(self, learning_rate_share=0)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the residual network stays as it begins."""
+        return self.learning_rate_share == 0
 
     @property
     def title(self) -> str:
@@ -36,6 +46,9 @@ class EncoderConfig:
             f"{self.channels} channels": self.channels != PUBLISHED.channels,
             f"{self.norm} norm": self.norm != PUBLISHED.norm,
             f"{self.pooling} pooling": self.pooling != PUBLISHED.pooling,
+            "pretrained": bool(self.weights),
+            "frozen": self.is_frozen,
+            f"learning rate x {self.learning_rate_share:g}": self.learning_rate_share not in (0, 1),
         }
         return ", ".join(["ResNet-18", *(text for text, says in differences.items() if says)])
 

@@ -20,6 +20,9 @@ Differences:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +34,10 @@ CROPS = {96: 84, 84: 76}
 KEYPOINTS = 32
 FEATURES = 2 * KEYPOINTS
 STRIDE = 32  # px of the image a cell of the last feature map
+PLAIN = ((127.5,) * 3, (127.5,) * 3)
+"""What is subtracted from the colours of an image, and what they are divided by: -1 to 1."""
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+"""The same as torchvision's networks were trained with: mean and deviation of ImageNet."""
 
 
 def crop_side(side: int) -> int:
@@ -49,6 +56,9 @@ class ImageEncoder(nn.Module):
         ValueError: If the images are no RGB images, or too small for a feature to have a place.
     """
 
+    _middle: Tensor
+    _spread: Tensor
+
     def __init__(self, shape: tuple[int, ...], config: EncoderConfig = PUBLISHED) -> None:
         super().__init__()
         if len(shape) != 3 or shape[2] != 3:
@@ -60,6 +70,13 @@ class ImageEncoder(nn.Module):
                 f"{self.crop[1]}, which must exceed {STRIDE} px: render them larger"
             )
         self.trunk = ResNet18(config.channels, config.norm)
+        self.is_frozen = config.is_frozen
+        if self.is_frozen:
+            self.trunk.requires_grad_(False).eval()
+        for name, value in zip(
+            ("_middle", "_spread"), IMAGENET if config.weights else PLAIN, strict=True
+        ):
+            self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
         self.pooling: nn.Module
         if config.pooling == "average":
             self.pooling, pooled = nn.AdaptiveAvgPool2d(1), self.trunk.out_channels
@@ -88,9 +105,19 @@ class ImageEncoder(nn.Module):
             cropped = random_crop(images, self.crop, generator)
         # Seen as (n, 3, h, w) this is PyTorch's channels-last format, which its convolutions like.
         # Half of 255 is exact in bfloat16 and a 255th is not, so it is subtracted first.
-        scaled = cropped.permute(0, 3, 1, 2).to(_multiplied(images)).sub_(127.5).mul_(1 / 127.5)
-        features: Tensor = self.head(self.pooling(self.trunk(scaled)).flatten(1))
+        scaled = cropped.permute(0, 3, 1, 2).to(_multiplied(images))
+        scaled.sub_(self._middle.to(scaled)).div_(self._spread.to(scaled))
+        with nullcontext() if not self.is_frozen else torch.no_grad():
+            maps = self.trunk(scaled)
+        features: Tensor = self.head(self.pooling(maps).flatten(1))
         return features
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module, but for a frozen network: it keeps the statistics that it begins with."""
+        super().train(mode)
+        if self.is_frozen:
+            self.trunk.eval()
+        return self
 
 
 def _multiplied(images: Tensor) -> torch.dtype:
@@ -212,3 +239,27 @@ def _norm(channels: int, norm: Norm) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return nn.GroupNorm(channels // CHANNELS_PER_GROUP, channels)
+
+
+def with_own_rates(
+    groups: Sequence[dict[str, Any]], agent: nn.Module, share: float
+) -> list[dict[str, Any]]:
+    """Optimiser groups with the residual networks of an agent's image encoders apart.
+
+    Args:
+        groups: As `Agent.parameter_groups` gives them.
+        agent: Whose they are.
+        share: Of the learning rate, which those networks take; 0 leaves them out.
+    """
+    if share == 1:
+        return list(groups)
+    trunks = [module.trunk for module in agent.modules() if isinstance(module, ImageEncoder)]
+    own = {id(each) for trunk in trunks for each in trunk.parameters()}
+    found = []
+    for group in groups:
+        params = list(group["params"])
+        found.append(group | {"params": [each for each in params if id(each) not in own]})
+        if share:
+            slow = [each for each in params if id(each) in own]
+            found.append(group | {"params": slow, "share": share})
+    return found

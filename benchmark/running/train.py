@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,8 @@ from baselines.checkpoints import save_agent
 from baselines.ema import EMA
 from baselines.flat import FlatAdamW
 from baselines.nets.encoder_config import PUBLISHED
+from baselines.nets.image_encoder import with_own_rates
+from baselines.nets.pretrained import load_pretrained
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.plan.config import KEPT, Cell, TrainConfig
@@ -128,8 +131,12 @@ class Trainer:
             self.data.windows.actions(), torch.Generator().manual_seed(derive(cell.seed, "fit"))
         )
         self.agent.remember(self.data.windows.all())
+        encoder = self.data.spec.encoder
+        if encoder.weights:
+            load_pretrained(self.agent, Path(encoder.weights))
+        groups = self.agent.parameter_groups(cell.train.weight_decay)
         self.optimizer = FlatAdamW(
-            self.agent.parameter_groups(cell.train.weight_decay),
+            with_own_rates(groups, self.agent, encoder.learning_rate_share),
             cell.train.learning_rate,
             cell.train.betas,
             cell.train.gradient_clip,
