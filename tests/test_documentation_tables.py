@@ -9,9 +9,11 @@ import pytest
 from baselines import METHODS
 from baselines.agent import Spec, agent_class
 from baselines.normalizer import Normalizer
+from benchmark.evidence.published_ways import PUBLISHED_WAYS
 from benchmark.plan.presets import PRESETS, settings
 from benchmark.plan.settings import Settings
 from benchmark.plan.tasks import Task, tasks
+from benchmark.studies import STUDIES
 from envs import ENVIRONMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -77,3 +79,20 @@ def test_the_table_of_what_a_task_may_leave_out_is_complete() -> None:
     ]
     page = (REPOSITORY / "docs" / "tutorial" / "task.md").read_text()
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == may
+
+
+def test_the_tables_of_studies_and_wings_are_complete() -> None:
+    studies = (REPOSITORY / "docs" / "studies.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", studies, re.MULTILINE) == [s.name for s in STUDIES]
+    wings = re.findall(
+        r"^\| `(\w+)/` \|", (REPOSITORY / "ARCHITECTURE.md").read_text(), re.MULTILINE
+    )
+    assert set(wings) == {path.parent.name for path in (REPOSITORY / "benchmark").glob("*/*.py")}
+
+
+def test_the_columns_of_a_printed_table_are_explained() -> None:
+    usage = (REPOSITORY / "docs" / "usage.md").read_text()
+    folder = REPOSITORY / "results" / "pusht-scripted-quick"
+    head = re.findall(r"^\| method .*$", (folder / "results.md").read_text(), re.MULTILINE)[0]
+    columns = [*head.strip("| ").split(" | "), *PUBLISHED_WAYS.values()]
+    assert [name for name in columns if f"`{name}`" not in usage] == []
