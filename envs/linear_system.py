@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import expm, solve_discrete_are
 
 from envs.control import CONTROLS, Control
+from envs.episodes import integer
 
 Floats = NDArray[np.float64]
 SystemName = Literal["stable", "unstable"]
@@ -277,7 +278,7 @@ class LinearSystemEnv(gymnasium.Env[Floats, NDArray[np.float64]]):
         Raises:
             ValueError: If an option is not known or not valid.
         """
-        super().reset(seed=seed)
+        super().reset(seed=integer(seed))
         options = dict(options or {})
         drawn = self.np_random.uniform(-1.0, 1.0, self._state.shape) * self.system.start
         # Drawn even if it is not needed: then the noise does not depend on where it starts.

@@ -31,14 +31,19 @@ def replay(
     if control == "velocity":
         recorded = demonstrations.observations["delta"]
     starts, lengths = demonstrations.starts, demonstrations.lengths
-    env = RobosuiteVectorEnv(len(lengths), task, control=control, processes=processes)
+    env = RobosuiteVectorEnv(
+        len(lengths), task, control=control, max_episode_steps=None, processes=processes
+    )
     try:
         env.reset(options={"state": demonstrations.states[starts]})
-        success = np.zeros(len(lengths), dtype=np.bool_)
+        success, over = np.zeros((2, len(lengths)), dtype=np.bool_)
         for step in tqdm(range(lengths.max()), f"{task} {control} replay", unit="step"):
             # A recording that is over repeats its last action; what it then does does not count.
-            _, _, _, _, info = env.step(recorded[starts + np.minimum(step, lengths - 1)])
+            _, _, ended, _, info = env.step(recorded[starts + np.minimum(step, lengths - 1)])
             success |= info["is_success"] & (step < lengths)
+            over |= ended
+            if over.all():
+                break
     finally:
         env.close()
     return success

@@ -1,7 +1,7 @@
 """Push-T as a Gymnasium environment."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.control import CONTROLS, Control
+from envs.episodes import integer
 from envs.pusht.geometry import IMAGE_SIZE, SUCCESS_COVERAGE, WORLD_SIZE, coverage
 from envs.pusht.observations import OBS_TYPES, ObsType, observe_one
 from envs.pusht.physics import Order, PushTPhysics, Vector, draw_state
@@ -64,10 +65,12 @@ def check_arguments(obs_type: str, control: str, render_mode: str | None) -> Non
             )
 
 
-def start_of(
-    seed: int | None, options: Mapping[str, Any], generator: np.random.Generator
-) -> tuple[Vector, Order]:
+def start_of(options: Mapping[str, Any], seed: Callable[[], int]) -> tuple[Vector, Order]:
     """What a reset starts from: the numbers, and which of them is set first.
+
+    Args:
+        options: Of the reset.
+        seed: Gives the seed, if there is no state among the options.
 
     Raises:
         ValueError: If an option is not known.
@@ -79,9 +82,7 @@ def start_of(
         return options["state"], options.get("order", "angle-first")
     if options:
         raise ValueError("reset option order needs the option state")
-    if seed is None:
-        seed = int(generator.integers(2**32))
-    return draw_state(seed), "position-first"
+    return draw_state(seed()), "position-first"
 
 
 class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
@@ -194,15 +195,18 @@ class PushTEnv(gymnasium.Env[Any, NDArray[np.float64]]):
         Raises:
             ValueError: If the seed is out of range, or an option is not known or not valid.
         """
+        seed = integer(seed)
         super().reset(seed=seed)
-        state, order = start_of(seed, options or {}, self.np_random)
-        self._physics.reset_to(state, order)
+        self._physics.reset_to(*start_of(options or {}, lambda: self._seed_of(seed)))
         self._set_point, self._max_coverage = None, 0.0
         if self.render_mode == "human":
             self.render()
         coordinates = self._physics.coordinates
         info = self._info(coordinates, coverage(coordinates), n_contacts=0)
         return self._observe(coordinates), info
+
+    def _seed_of(self, given: int | None) -> int:
+        return int(self.np_random.integers(2**32)) if given is None else given
 
     def step(
         self, action: NDArray[np.floating[Any]]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.forks import refuse_forked
 from envs.pusht.geometry import AGENT_RADIUS, BAR, GOAL_POSE, IMAGE_SIZE, STEM, WORLD_SIZE, place
 from envs.pusht.physics import WALL_HIGH, WALL_LOW, WALL_RADIUS
 
@@ -92,7 +93,7 @@ def observation_images(states: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 class Window:
-    """A window that shows surfaces at a steady rate.
+    """A window that shows surfaces at a steady rate; there may be several.
 
     Args:
         title: What its frame says.
@@ -103,32 +104,54 @@ class Window:
         RuntimeError: If there is no screen.
     """
 
+    _open = 0  # of all windows of this process
+
     def __init__(self, title: str, rate: int, size: int = _SIZE) -> None:
+        # pygame's display is one window for all; those of SDL below it are as many as one likes.
+        from pygame._sdl2 import video
+
         try:
             pygame.display.init()
+            self._window = video.Window(title, (size, size))
         except pygame.error as error:
             raise RuntimeError(
                 f'render_mode "human" found no screen ({error}); use "rgb_array", or set '
                 "SDL_VIDEODRIVER=dummy to run without one"
             ) from error
-        pygame.display.set_caption(title)
-        self._screen = pygame.display.set_mode((size, size))
-        self._clock, self._rate = pygame.time.Clock(), rate
+        self._renderer = video.Renderer(self._window, accelerated=0)
+        self._to_texture = video.Texture.from_surface
+        self._clock, self._rate, self._owner = pygame.time.Clock(), rate, os.getpid()
+        Window._open += 1
 
     def show(self, surface: pygame.Surface) -> None:
-        """Show a surface, waiting until the last one has been seen long enough."""
-        self._screen.blit(surface, (0, 0))
+        """Show a surface, waiting until the last one has been seen long enough.
+
+        Raises:
+            RuntimeError: In a process that was forked from the one that has opened it.
+        """
+        refuse_forked(self._owner, "windows")
+        self._to_texture(self._renderer, surface).draw()
         pygame.event.pump()  # or the system believes that the window hangs
-        pygame.display.update()
+        self._renderer.present()
         self._clock.tick(self._rate)
 
     def show_frame(self, frame: NDArray[np.uint8]) -> None:
         """Show a frame (size, size, 3) that something else has drawn, rows first, RGB."""
         self.show(pygame.surfarray.make_surface(frame.transpose(1, 0, 2)))
 
+    def shown(self) -> NDArray[np.uint8]:
+        """What is seen in it, (size, size, 3) RGB, rows first."""
+        pixels = pygame.surfarray.array3d(self._renderer.to_surface())
+        return pixels.transpose(1, 0, 2)
+
     def close(self) -> None:
-        """Close the window."""
-        pygame.display.quit()
+        """Close the window, and with the last one the display."""
+        if self._owner != os.getpid():
+            return  # the parent's
+        self._window.destroy()
+        Window._open -= 1
+        if not Window._open:
+            pygame.display.quit()
 
 
 @functools.cache

@@ -5,11 +5,11 @@ tables is one call into C where that can be had (see `compiled`). Otherwise the 
 coverage and keypoints are computed for all tables at once with numpy in the same order of
 operations, and each space is stepped from Python.
 
-A table whose episode has ended is frozen: it keeps its observation and its flags, is rewarded 0,
-and costs nothing until it is reset (Gymnasium's AutoresetMode.DISABLED).
+Tables whose episodes have ended wait until they are reset, or begin the next (`envs.episodes`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.control import Control
+from envs.episodes import Bools, Episodes, Indices, Seeds, first_seed, last_words, masked
 from envs.pusht import compiled
 from envs.pusht.env import (
     CONTROL_HZ,
@@ -30,10 +31,8 @@ from envs.pusht.env import (
 from envs.pusht.geometry import SUCCESS_COVERAGE, WORLD_SIZE, coverage_batch
 from envs.pusht.observations import ObsType, observe
 from envs.pusht.physics import PushTPhysics, agent_velocities
-from envs.resets import episode_seeds, take_mask
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
@@ -45,6 +44,8 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         control: As in `PushTEnv`.
         render_mode: None, or "rgb_array" for one frame a table.
         max_episode_steps: Steps after which an episode is truncated; None for never.
+        autoreset_mode: What becomes of a table whose episode has ended, "Disabled" (it is frozen),
+            "NextStep" or "SameStep"; see `envs.episodes`.
 
     Attributes:
         draws: Whether the next steps draw the pictures that are observed; where not, an observation
@@ -67,16 +68,16 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         control: Control = "position",
         render_mode: str | None = None,
         max_episode_steps: int | None = MAX_EPISODE_STEPS,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
     ) -> None:
         check_arguments(obs_type, control, render_mode)
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; give at least 1")
         if render_mode == "human":
             raise ValueError('render_mode "human" shows one table; use "rgb_array" here')
+        self._episodes = Episodes(num_envs, max_episode_steps, autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self._episodes.mode}
         self.num_envs, self.render_mode = num_envs, render_mode
         self.obs_type, self.control = obs_type, control
         self.draws = True
-        self.max_episode_steps = max_episode_steps
         self.single_observation_space = observation_space(obs_type)
         self.single_action_space = action_space(control)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -88,14 +89,13 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         self._set_points = np.full((num_envs, 2), np.nan)  # NaN before an episode's first step
         self._observations = observe(self._states, obs_type)
         self._coverage, self._max_coverage = np.zeros(num_envs), np.zeros(num_envs)
-        self._contacts, self._steps = np.zeros((2, num_envs), dtype=np.int64)
-        self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
+        self._contacts = np.zeros(num_envs, dtype=np.int64)
         self._compiled = self._compile()
 
     def reset(
         self,
         *,
-        seed: int | Sequence[int | None] | None = None,
+        seed: Seeds = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """Start episodes.
@@ -111,26 +111,31 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         Raises:
             ValueError: If the number of seeds, a mask or a state does not fit.
         """
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        super().reset(seed=first_seed(seed))
         options = dict(options or {})
-        mask = take_mask(options, self.num_envs)
-        seeds = episode_seeds(seed, self.num_envs)
+        chosen = self._episodes.chosen(options)
         states = options.pop("state", None)
         if states is not None and np.shape(states) != (self.num_envs, 5):
             raise ValueError(f"state has shape {np.shape(states)}; give {(self.num_envs, 5)}")
-        chosen = np.flatnonzero(mask)
+        self._episodes.seed(seed, chosen)
+        self._begin(chosen, options, states)
+        return self._observe(), masked(self._measures(), self.num_envs, chosen)
+
+    def _begin(
+        self, chosen: Indices, options: Mapping[str, Any] | None = None, states: Any = None
+    ) -> None:
+        """Start episodes on the chosen tables, from `states` (N, 5) where they are given."""
         for index in chosen.tolist():
-            start = {} if states is None else {"state": states[index]}
-            self._tables[index].reset_to(*start_of(seeds[index], options | start, self.np_random))
+            start = {**(options or {})} | ({} if states is None else {"state": states[index]})
+            self._tables[index].reset_to(*start_of(start, partial(self._episodes.draw, index)))
         self._set_points[chosen] = np.nan
-        for array in (self._velocities, self._max_coverage, self._contacts, self._steps):
+        for array in (self._velocities, self._max_coverage, self._contacts):
             array[chosen] = 0
-        self._terminated[chosen] = self._truncated[chosen] = False
+        self._episodes.begin(chosen)
         self._take_over(chosen)
         self._look(chosen)
         if self._compiled is not None:
             self._compiled.look_again(chosen.tolist())
-        return self._observe(), self._infos()
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Take one control step of 0.1 s on every table whose episode has not ended.
@@ -143,33 +148,40 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             Observations, rewards (N,), terminations (N,), truncations (N,) and infos.
 
         Raises:
+            ResetNeeded: If nothing was reset yet, or all episodes have ended for good.
             ValueError: If the actions are not (N, 2) or not finite.
         """
         actions = np.asarray(actions, dtype=np.float64)
         if actions.shape != (self.num_envs, 2):
             raise ValueError(f"actions have shape {actions.shape}; give {(self.num_envs, 2)}")
-        live = np.flatnonzero(~(self._terminated | self._truncated))
+        begun, live = self._episodes.next()
+        targets = self._targets(live, actions[live])
+        if begun.size:
+            self._begin(begun)
         rewards = np.zeros(self.num_envs)
-        if len(live):
-            self._advance(live, self._targets(live, actions[live]))
+        if live.size:
+            self._advance(live, targets)
             covered = self._coverage[live]
             self._max_coverage[live] = np.maximum(self._max_coverage[live], covered)
-            self._terminated[live] = covered > SUCCESS_COVERAGE
             rewards[live] = np.minimum(covered / SUCCESS_COVERAGE, 1.0)
-            self._steps[live] += 1
-            if self.max_episode_steps is not None:
-                self._truncated[live] = self._steps[live] >= self.max_episode_steps
-        flags = self._terminated.copy(), self._truncated.copy()
-        return self._observe(), rewards, *flags, self._infos()
+        success = self._coverage[live] > SUCCESS_COVERAGE
+        terminated, truncated = self._episodes.stepped(live, success)
+        final, ended = {}, terminated | truncated
+        if self._episodes.mode is AutoresetMode.SAME_STEP and ended.any():
+            final = last_words(self._observe(), self._measures(), ended)
+            self._begin(np.flatnonzero(ended))
+        told = np.concatenate([begun, live])
+        infos = masked(self._measures(), self.num_envs, told) | final
+        return self._observe(), rewards, terminated, truncated, infos
 
-    def _targets(self, live: NDArray[np.int64], actions: Floats) -> Floats:
+    def _targets(self, live: Indices, actions: Floats) -> Floats:
         if self.control == "position":
             return actions
         last = self._set_points[live]
         last = np.where(np.isnan(last), self._states[live, :2], last)
         return np.clip(last + actions, 0.0, WORLD_SIZE)
 
-    def _advance(self, live: NDArray[np.int64], targets: Floats) -> None:
+    def _advance(self, live: Indices, targets: Floats) -> None:
         """Drive the agents of the live tables (L,) to their targets (L, 2) and look."""
         if not np.isfinite(targets).all():
             raise ValueError(f"actions are not finite:\n{targets}\ngive finite numbers in px")
@@ -192,7 +204,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
                 self._look(live, self.draws)
         self._set_points[live] = targets
 
-    def _drive(self, live: NDArray[np.int64], targets: Floats) -> None:
+    def _drive(self, live: Indices, targets: Floats) -> None:
         """What `CompiledTables.step` does to velocities and contacts, in Python."""
         positions, velocities = self._states[live, :2], self._velocities[live]
         paths = np.array(agent_velocities(positions, velocities, targets))  # (10, L, 2)
@@ -201,13 +213,13 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             self._contacts[index] = self._tables[index].follow((target[0], target[1]), x, y)
         self._velocities[live] = paths[-1]
 
-    def _take_over(self, chosen: NDArray[np.int64]) -> None:
+    def _take_over(self, chosen: Indices) -> None:
         """Read the states of the chosen tables and compute their coverage."""
         states = np.array([self._tables[index].coordinates for index in chosen.tolist()])
         self._states[chosen] = states
         self._coverage[chosen] = coverage_batch(states)
 
-    def _look(self, chosen: NDArray[np.int64], draws: bool = True) -> None:
+    def _look(self, chosen: Indices, draws: bool = True) -> None:
         """Observe the chosen tables."""
         states = self._states[chosen]
         if self.obs_type == "pixels" and not draws:
@@ -222,7 +234,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             return {"pixels": self._observations["pixels"].copy(), "agent_pos": state}
         return state
 
-    def _infos(self) -> dict[str, Any]:
+    def _measures(self) -> dict[str, NDArray[Any]]:
         return {
             "is_success": self._coverage > SUCCESS_COVERAGE,
             "coverage": self._coverage.copy(),

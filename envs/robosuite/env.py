@@ -8,6 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.control import CONTROLS, Control
+from envs.episodes import integer
 from envs.robosuite.actions import action_space, command
 from envs.robosuite.cameras import CAMERAS, FRAME_CAMERA, FRAME_SIZE, IMAGE_SIZE, Cameras
 from envs.robosuite.observations import OBS_TYPES, ObsType, observe, robot_part
@@ -151,6 +152,7 @@ class RobosuiteEnv(gymnasium.Env[Any, NDArray[np.float64]]):
         Raises:
             ValueError: If the seed is out of range, or an option is not known or not valid.
         """
+        seed = integer(seed)
         super().reset(seed=seed)
         check_options(options or {})
         if options and "state" in options:

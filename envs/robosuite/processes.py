@@ -15,6 +15,7 @@ from functools import cache
 from typing import ParamSpec, TypeVar
 
 from envs.control import Control
+from envs.forks import refuse_forked
 from envs.robosuite.scenes import TaskName
 from envs.robosuite.simulation import Simulation
 
@@ -52,13 +53,20 @@ class Processes:
         if self.count < 1:
             raise ValueError(f"{self.count} processes asked for; give at least 1")
         self._executor: ProcessPoolExecutor | None = None
+        self._owner = os.getpid()
 
     def submit(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
-        """Have a job done; with one process it is done now."""
+        """Have a job done; with one process it is done now.
+
+        Raises:
+            RuntimeError: In a process that was forked from the one whose processes these are.
+        """
         if self.count > 1:
             if self._executor is None:
+                self._owner = os.getpid()
                 context = multiprocessing.get_context("spawn")
                 self._executor = ProcessPoolExecutor(self.count, context, initializer=_settle)
+            refuse_forked(self._owner, "processes of its own")
             return self._executor.submit(job, *args, **kwargs)
         future: Future[R] = Future()
         future.set_result(job(*args, **kwargs))
@@ -66,9 +74,9 @@ class Processes:
 
     def close(self) -> None:
         """End the processes; jobs that have not begun are dropped."""
-        if self._executor is not None:
+        if self._executor is not None and self._owner == os.getpid():
             self._executor.shutdown(cancel_futures=True)
-            self._executor = None
+        self._executor = None
 
 
 def _settle() -> None:

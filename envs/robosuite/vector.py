@@ -5,8 +5,7 @@ episodes live here, and at every step the live ones are dealt out evenly to whic
 there are; each builds one simulation and plays its share in turns. The numbers equal those of
 `RobosuiteEnv` to the bit, however many processes there are.
 
-An episode that has ended is frozen: it keeps its observation and its flags, is rewarded 0, and
-costs nothing until it is reset (Gymnasium's AutoresetMode.DISABLED).
+Episodes that have ended wait until they are reset, or begin anew (`envs.episodes`).
 """
 
 from collections.abc import Sequence
@@ -18,9 +17,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.control import Control
-from envs.resets import episode_seeds, take_mask
+from envs.episodes import Bools, Episodes, Indices, Seeds, first_seed, last_words, masked
 from envs.robosuite.actions import ACTION_DIM, action_space, command
-from envs.robosuite.cameras import CAMERAS, shared_cameras
+from envs.robosuite.cameras import CAMERAS, FRAME_CAMERA, FRAME_SIZE, shared_cameras
 from envs.robosuite.env import check_arguments, check_options, observation_space
 from envs.robosuite.observations import ObsType, observe, robot_part
 from envs.robosuite.processes import Processes, shared_simulation
@@ -28,7 +27,6 @@ from envs.robosuite.scenes import CONTROL_HZ, MAX_EPISODE_STEPS, TaskName
 from envs.robosuite.simulation import Snapshot
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Kind(NamedTuple):
@@ -56,9 +54,11 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         task: "lift", "can" or "square".
         obs_type: What is observed.
         control: What an action means.
-        render_mode: None; a single environment can be looked at.
+        render_mode: None, or "rgb_array" for one frame an episode.
         max_episode_steps: Steps after which an episode is truncated; None for never.
         processes: To spread the episodes over; None for one a core, 1 for this one alone.
+        autoreset_mode: What becomes of an episode that has ended, "Disabled" (it is frozen),
+            "NextStep" or "SameStep"; see `envs.episodes`.
 
     Attributes:
         draws: Whether the next steps draw pictures, which take longer than all the rest of them;
@@ -69,7 +69,7 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
     """
 
     metadata = {  # noqa: RUF012 - Gymnasium declares it for instances
-        "render_modes": [],
+        "render_modes": ["rgb_array"],
         "render_fps": CONTROL_HZ,
         "autoreset_mode": AutoresetMode.DISABLED,
     }
@@ -83,16 +83,16 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         render_mode: str | None = None,
         max_episode_steps: int | None = MAX_EPISODE_STEPS,
         processes: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
     ) -> None:
         check_arguments(task, obs_type, control, render_mode)
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; give at least 1")
-        if render_mode is not None:
-            raise ValueError(f"render_mode {render_mode!r}: only single environments are drawn")
+        if render_mode == "human":
+            raise ValueError('render_mode "human" shows one episode; use "rgb_array" here')
+        self._episodes = Episodes(num_envs, max_episode_steps, autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self._episodes.mode}
         self.num_envs, self.render_mode = num_envs, render_mode
         self.kind = Kind(task, obs_type, control)
         self.draws = True
-        self.max_episode_steps = max_episode_steps
         self.single_observation_space = observation_space(task, obs_type)
         self.single_action_space = action_space(control)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -100,13 +100,11 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
 
         self._processes = Processes(processes)
         self._moments: list[Moment] = []  # empty before the first reset
-        self._steps = np.zeros(num_envs, dtype=np.int64)
-        self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
 
     def reset(
         self,
         *,
-        seed: int | Sequence[int | None] | None = None,
+        seed: Seeds = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """Start episodes.
@@ -122,26 +120,27 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         Raises:
             ValueError: If the number of seeds, a mask or a state does not fit.
         """
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        super().reset(seed=first_seed(seed))
         options = dict(options or {})
-        mask = take_mask(options, self.num_envs)
-        if not self._moments and not mask.all():
-            raise ValueError("reset_mask leaves episodes out that have never begun")
+        chosen = self._episodes.chosen(options)
         check_options(options)
-        drawn = (
-            int(self.np_random.integers(2**32) if given is None else given)
-            for given in episode_seeds(seed, self.num_envs)
-        )
-        starts: list[int | Floats] = list(options.get("state", drawn))
-        if len(starts) != self.num_envs:
-            raise ValueError(f"{len(starts)} states for {self.num_envs} episodes; give one each")
-        chosen = np.flatnonzero(mask)
-        begun = self._spread(_begin, [(starts[index],) for index in chosen])
+        states = options.get("state")
+        if states is not None and len(states) != self.num_envs:
+            raise ValueError(f"{len(states)} states for {self.num_envs} episodes; give one each")
+        self._episodes.seed(seed, chosen)
+        self._begin(chosen, states)
+        return self._observe(), masked(self._measures(), self.num_envs, chosen)
+
+    def _begin(self, chosen: Indices, states: Sequence[Floats] | None = None) -> None:
+        """Start the chosen episodes, from `states` (N, Ds) where they are given."""
+        jobs = [
+            (self._episodes.draw(index) if states is None else states[index],)
+            for index in chosen.tolist()
+        ]
+        begun = self._spread(_begin, jobs)
         self._moments = self._moments or list(begun)
         self._keep(chosen, begun)
-        self._steps[chosen] = 0
-        self._terminated[chosen] = self._truncated[chosen] = False
-        return self._observe(), self._infos()
+        self._episodes.begin(chosen)
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Take one control step of 0.05 s in every episode that has not ended.
@@ -153,6 +152,7 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
             Observations, rewards (N,), terminations (N,), truncations (N,) and infos.
 
         Raises:
+            ResetNeeded: If nothing was reset yet, or all episodes have ended for good.
             ValueError: If the actions are not (N, Da), not finite, or hold no rotation.
         """
         actions = np.asarray(actions, dtype=np.float64)
@@ -161,19 +161,24 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
                 f"actions have shape {actions.shape}; give "
                 f"{(self.num_envs, ACTION_DIM[self.kind.control])}"
             )
-        live = np.flatnonzero(~(self._terminated | self._truncated))
+        begun, live = self._episodes.next()
         jobs = [(self._moments[index].snapshot, actions[index]) for index in live]
         self._keep(live, self._spread(_advance, jobs, self.draws))
-        successes = np.array([moment.is_success for moment in self._moments])
+        if begun.size:
+            self._begin(begun)
+        success = np.array([self._moments[index].is_success for index in live], dtype=np.bool_)
         rewards = np.zeros(self.num_envs)
-        rewards[live] = self._terminated[live] = successes[live]
-        self._steps[live] += 1
-        if self.max_episode_steps is not None:
-            self._truncated[live] = self._steps[live] >= self.max_episode_steps
-        flags = self._terminated.copy(), self._truncated.copy()
-        return self._observe(), rewards, *flags, self._infos()
+        rewards[live] = success
+        terminated, truncated = self._episodes.stepped(live, success)
+        final, ended = {}, terminated | truncated
+        if self._episodes.mode is AutoresetMode.SAME_STEP and ended.any():
+            final = last_words(self._observe(), self._measures(), ended)
+            self._begin(np.flatnonzero(ended))
+        told = np.concatenate([begun, live])
+        infos = masked(self._measures(), self.num_envs, told) | final
+        return self._observe(), rewards, terminated, truncated, infos
 
-    def _spread(self, play: Any, jobs: list[Any], draws: bool = True) -> list[Moment]:
+    def _spread(self, play: Any, jobs: list[Any], draws: bool = True) -> list[Any]:
         """Play jobs, an even share in each process, and give their results in order."""
         kind = self.kind._replace(draws=draws)
         shares = np.array_split(np.arange(len(jobs)), min(self._processes.count, len(jobs) or 1))
@@ -182,9 +187,9 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
             for share in shares
             if len(share)
         ]
-        return [moment for future in futures for moment in future.result()]
+        return [result for future in futures for result in future.result()]
 
-    def _keep(self, chosen: NDArray[np.int64], moments: list[Moment]) -> None:
+    def _keep(self, chosen: Indices, moments: list[Moment]) -> None:
         for index, moment in zip(chosen.tolist(), moments, strict=True):
             seen = self._moments[index].observation | moment.observation
             self._moments[index] = moment._replace(observation=seen)
@@ -196,15 +201,21 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         }
         return stacked if self.kind.obs_type == "pixels" else stacked["state"]
 
-    def _infos(self) -> dict[str, Any]:
+    def _measures(self) -> dict[str, NDArray[Any]]:
         return {"is_success": np.array([moment.is_success for moment in self._moments])}
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """One frame an episode, (480, 480, 3) RGB."""
+        if self.render_mode is None:
+            return None
+        return tuple(self._spread(_frame, [(moment.snapshot,) for moment in self._moments]))
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002
         """End the processes."""
         self._processes.close()
 
 
-def _each(kind: Kind, play: Any, jobs: list[Any]) -> list[Moment]:
+def _each(kind: Kind, play: Any, jobs: list[Any]) -> list[Any]:
     """Play a share of the jobs, in whichever process this is."""
     return [play(kind, *job) for job in jobs]
 
@@ -222,6 +233,12 @@ def _advance(kind: Kind, snapshot: Snapshot, action: Floats) -> Moment:
     simulation.restore(snapshot)
     simulation.step(command(action, kind.control))
     return _moment(kind)
+
+
+def _frame(kind: Kind, snapshot: Snapshot) -> NDArray[np.uint8]:
+    """Look at an episode."""
+    shared_simulation(kind.task, kind.control).restore(snapshot)
+    return shared_cameras(kind.task, kind.control, FRAME_SIZE).picture(FRAME_CAMERA)
 
 
 def _moment(kind: Kind) -> Moment:

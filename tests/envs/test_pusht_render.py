@@ -76,11 +76,28 @@ def test_a_window_opens_on_the_first_frame_and_closes(monkeypatch):
     assert not pygame.display.get_init()
     env.reset(options={"state": STATE})
     env.step([200.0, 400.0])
-    shown = pygame.surfarray.array3d(pygame.display.get_surface()).transpose(1, 0, 2)
-    np.testing.assert_array_equal(shown, frame(env.unwrapped._physics.state, (200.0, 400.0)))
+    expected = frame(env.unwrapped._physics.state, (200.0, 400.0))
+    np.testing.assert_array_equal(env._window.shown(), expected)
     env.close()
     assert not pygame.display.get_init()
     env.close()
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_windows_stand_side_by_side_and_close_in_any_order(monkeypatch, order):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    import pygame
+
+    tables = [PushTEnv("state", render_mode="human") for _ in range(3)]
+    for seed, table in enumerate(tables):
+        table.reset(seed=seed)
+    while order:
+        tables[order.pop(0)].close()
+        for index in order:
+            tables[index].step([200.0, 400.0])
+            expected = frame(tables[index]._physics.state, (200.0, 400.0))
+            np.testing.assert_array_equal(tables[index]._window.shown(), expected)
+    assert not pygame.display.get_init()
 
 
 def test_a_missing_screen_is_explained(monkeypatch):

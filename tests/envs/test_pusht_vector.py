@@ -75,7 +75,7 @@ def test_an_ended_episode_is_frozen_until_it_is_reset():
     np.testing.assert_array_equal(after[0], before[0])
     assert after[1][0] > before[1][0]
     assert rewards.tolist() == [0.0, 0.0]
-    assert terminations.tolist() == [True, False]
+    assert not terminations.any()  # an end is told once
     assert infos["is_success"].tolist() == [True, False]
 
     mask = np.array([True, False])
@@ -88,17 +88,17 @@ def test_an_ended_episode_is_frozen_until_it_is_reset():
 
 
 def test_an_ended_episode_is_not_simulated(monkeypatch):
-    env = PushTVectorEnv(2, "state")
-    env.reset(options={"state": [SOLVED, SOLVED]})
-    env.step(np.full((2, 2), 50.0))
+    env = PushTVectorEnv(3, "state")
+    env.reset(options={"state": [SOLVED, FAR, SOLVED]})
+    env.step(np.full((3, 2), 50.0))
 
     def refuse(*_: object) -> None:
         raise AssertionError("a frozen table was simulated")
 
-    for table in env._tables:  # both ways of stepping tell the table
+    for table in env._tables[::2]:  # both ways of stepping tell the table
         monkeypatch.setattr(table, "remember", refuse)
-    *_, infos = env.step(np.zeros((2, 2)))
-    assert infos["is_success"].all()
+    *_, infos = env.step(np.zeros((3, 2)))
+    assert infos["is_success"].tolist() == [True, False, True]
 
 
 def test_episodes_are_truncated_after_their_steps_or_never():
@@ -133,6 +133,10 @@ def test_wrong_arguments_are_refused():
         env.reset(options={"state": FAR})
     with pytest.raises(ValueError, match="give 3 booleans"):
         env.reset(options={"reset_mask": np.array([1, 0, 1])})
+    with pytest.raises(ValueError, match="leaves episodes out that have never begun"):
+        env.reset(options={"reset_mask": np.array([True, False, True])})
+    with pytest.raises(ValueError, match="chooses no episode"):
+        env.reset(options={"reset_mask": np.zeros(3, dtype=bool)})
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"actions have shape \(2,\); give \(3, 2\)"):
         env.step(np.zeros(2))

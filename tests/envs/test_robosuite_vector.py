@@ -76,7 +76,7 @@ def test_an_ended_episode_is_frozen_until_it_is_reset():
     assert info["is_success"].tolist() == [True, False]
     again, _ = env.reset(seed=[5, 6], options={"reset_mask": np.array([False, True])})
     np.testing.assert_array_equal(again[0], first[0])
-    assert env.step(moving)[2].tolist() == [True, False]
+    assert env.step(moving)[2].tolist() == [False, False]
 
 
 def test_states_of_episodes_are_taken_one_each():
@@ -88,11 +88,24 @@ def test_states_of_episodes_are_taken_one_each():
     np.testing.assert_array_equal(got, expected)
 
 
+def test_a_frame_of_each_episode_is_that_of_its_single_environment():
+    env = make(count=2, render_mode="rgb_array")
+    env.reset(seed=SEEDS[:2])
+    env.step(ACTIONS[0, :2])
+    for seed, action, frame in zip(SEEDS, ACTIONS[0], env.render(), strict=False):
+        single = gymnasium.make("dpbench/Lift-v1", control="velocity", render_mode="rgb_array")
+        single.reset(seed=seed)
+        single.step(action)
+        assert frame.shape == (480, 480, 3)
+        np.testing.assert_array_equal(frame, single.render())
+        single.close()
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="num_envs is 0; give at least 1"):
         RobosuiteVectorEnv(0)
-    with pytest.raises(ValueError, match="only single environments are drawn"):
-        RobosuiteVectorEnv(render_mode="rgb_array")
+    with pytest.raises(ValueError, match="shows one episode"):
+        RobosuiteVectorEnv(render_mode="human")
     with pytest.raises(ValueError, match="0 processes asked for; give at least 1"):
         Processes(0)
     env = RobosuiteVectorEnv(2, processes=1)

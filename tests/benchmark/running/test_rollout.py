@@ -268,9 +268,9 @@ def test_each_episode_has_a_noise_stream_of_its_own_that_goes_on() -> None:
 
 def test_holding_still_keeps_the_block_where_it_is() -> None:
     seeds = [100_000, 100_001]
-    env = PushTVectorEnv(2, control="velocity", max_episode_steps=20)
+    env = PushTVectorEnv(2, control="velocity")
     start = env.reset(seed=seeds)[1]["block_pose"]
-    episodes = rollout(HoldStill(2), env, seeds, EvalConfig(8))
+    episodes = rollout(HoldStill(2), env, seeds, EvalConfig(8), max_lengths=np.array([20, 20]))
     assert episodes["length"].tolist() == [20, 20]
     np.testing.assert_array_equal(env.step(np.zeros((2, 2)))[-1]["block_pose"], start)
 
