@@ -19,21 +19,23 @@ spaced = $(subst $(comma), ,$(1))
 STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
 	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path "$$DATA_PATH") \
-	$(if $(OUT),--out "$$OUT") $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
+	$(if $(OUT),--out "$$OUT") $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE)) \
+	$(if $(ENGINE),--engine $(ENGINE))
 BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
 	$(if $(EVIDENCE),--with-evidence)
 
-# What a task needs beside the rest, a stamp each.
-INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite)
+# What a task or an engine needs beside the rest, a stamp each.
+INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite) \
+	$(if $(filter ray,$(ENGINE)),$(VENV)/.installed-ray)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow docs check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow test-ray docs check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|pusht-image|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N DEVICE=cpu STUDY=all|action-horizon|..."
+	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N DEVICE=cpu ENGINE=local|ray STUDY=all|action-horizon|..."
 	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz OPEN=1 (report)"
 
 $(BIN)/python:
@@ -49,6 +51,11 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.installed-robosuite: $(VENV)/.installed
 	@echo "installing robosuite and MuJoCo into $(VENV)"
 	@$(INSTALL) -e '.[human,robosuite]'
+	@touch $@
+
+$(VENV)/.installed-ray: $(VENV)/.installed
+	@echo "installing Ray into $(VENV)"
+	@$(INSTALL) -e '.[human,ray]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -98,6 +105,9 @@ test: $(VENV)/.installed-dev ## Run the test suite
 test-browser: $(VENV)/.installed-dev ## Run the tests of the report in a browser; installs Chromium where there is none
 	@command -v chromium chromium-browser >/dev/null || $(BIN)/python -m playwright install --with-deps chromium
 	@$(BIN)/python -m pytest tests/benchmark/report/test_browser.py
+
+test-ray: $(VENV)/.installed-dev $(VENV)/.installed-ray ## Run the tests on a Ray cluster of this machine
+	@$(BIN)/python -m pytest -m ray
 
 test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
 	@$(BIN)/python -m pytest -m slow

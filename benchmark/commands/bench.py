@@ -19,11 +19,12 @@ from benchmark.plan.sweep import evaluation, evaluations, load_demonstrations, p
 from benchmark.progress import is_terminal, minutes, say
 from benchmark.report.page import Record, write_report
 from benchmark.running.cost import cost_text, training_seconds
+from benchmark.running.engine import chosen_engine
 from benchmark.running.evidence import committed_cells
-from benchmark.running.machine import best_device, together
+from benchmark.running.machine import together
 from benchmark.running.references import references
 from benchmark.running.store import Run, default_store
-from benchmark.running.workers import Job, default_workers, run_jobs
+from benchmark.running.workers import Job
 
 
 def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> int:
@@ -47,14 +48,14 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
         UsageError: If something that was asked for does not exist.
     """
     cells = plan(config)
-    device = best_device()
-    workers = config.workers or default_workers(device)
+    engine = chosen_engine(config.engine, config.workers)
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     with usage_errors():
         frame = _frame(cells, config, store)
     say(
         f"{config.task}, preset {config.preset}, {cells[0].num_demonstrations} {config.data} "
-        f"demonstrations, {len(cells)} cells, {min(workers, len(cells))} at a time, on {device}"
+        f"demonstrations, {len(cells)} cells, {min(engine.workers, len(cells))} at a time, "
+        f"on {engine.where}"
     )
     frames = [*frame, *(episodes for _, episodes in _committed(config, cells))]
     # What is done already comes first, so that the table begins with it.
@@ -62,9 +63,9 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     load = partial(load_demonstrations, config)
     jobs = [Job(cell, evaluations(config, cell), load) for cell in todo]
     failures = []
-    left = TimeLeft(jobs, store, workers)
+    left = TimeLeft(jobs, store, engine.workers)
     jobs.sort(key=left.training, reverse=True)  # the longest first: none is left alone at the end
-    for number, (cell, cause) in enumerate(chain(ended, run_jobs(jobs, store, device, workers)), 1):
+    for number, (cell, cause) in enumerate(chain(ended, engine.run(jobs, store)), 1):
         where = f"[{number}/{len(cells)}] {cell.id}"
         if cause:
             failures.append((cell, cause))

@@ -15,6 +15,7 @@ from benchmark.errors import UsageError
 Control = Literal["position", "velocity"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Source = Literal["scripted", "human"]
+EngineName = Literal["local", "ray"]
 PRESET_NAMES = ("smoke", "quick", "laptop", "paper")
 
 
@@ -36,9 +37,12 @@ class Request:
     """Test episodes of each evaluation; None takes the preset's."""
     workers: int | None = None
     """Policies trained side by side, each on its share of the cores; None takes one a core, or one
-    in all where a GPU does the work."""
+    a GPU where there is one."""
     device: str | None = None
     """cpu, mps, cuda or cuda:N; None takes $DPBENCH_DEVICE, else the fastest there is."""
+    engine: EngineName = "local"
+    """local: processes of this machine; ray: tasks of the Ray cluster at RAY_ADDRESS, or of one
+    that is started on this machine (docs/cluster.md)."""
     out: Path | None = None
     """Folder of the report, or that studies get folders in; None takes one in the run store."""
 

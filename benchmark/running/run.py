@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,39 @@ from benchmark.running.store import Run, describe, write_parquet
 from benchmark.running.train import Validate, train
 from envs.demos.demonstrations import Demonstrations
 
+TOGETHER = 200
+"""Most episodes that are played as one batch. The last bits of a prediction depend on what shares
+its batch, so this number is the same wherever a policy is played."""
+
+
+class Place(Protocol):
+    """Where a cell is trained and played; what comes of it lies in the run's folder here."""
+
+    def train(
+        self, run: Run, demos: Callable[[], Demonstrations], keeps_checkpoints: bool
+    ) -> object:
+        """Train a cell, or continue, and keep its checkpoint and history."""
+
+    def play(self, run: Run, config: EvalConfig) -> pd.DataFrame:
+        """Play a trained cell, a row an episode."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """This process."""
+
+    device: torch.device
+
+    def train(
+        self, run: Run, demos: Callable[[], Demonstrations], keeps_checkpoints: bool
+    ) -> object:
+        """See `Place.train`."""
+        return train(run, demos(), self.device, validation(run.cell), keeps_checkpoints)
+
+    def play(self, run: Run, config: EvalConfig) -> pd.DataFrame:
+        """See `Place.play`."""
+        return evaluate(run.agent(config.checkpoint).to(self.device), run.cell, config)
+
 
 def run_cell(
     cell: Cell,
@@ -29,20 +64,20 @@ def run_cell(
     store: Path,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Train and evaluate a cell, doing only what is not on disk yet.
+    """Train and evaluate a cell in this process, doing only what is not on disk yet.
 
     Returns:
         A row an episode, with the columns that say what was run.
     """
-    train_cell(cell, demos, store, device)
-    return evaluate_cell(cell, config, store, device)
+    train_cell(cell, demos, store, Here(device))
+    return evaluate_cell(cell, config, store, Here(device))
 
 
 def train_cell(
     cell: Cell,
     demos: Callable[[], Demonstrations],
     store: Path,
-    device: torch.device,
+    place: Place,
     keeps_checkpoints: bool = False,
 ) -> None:
     """Train a cell if that is not done yet; only then are its demonstrations asked for.
@@ -53,15 +88,10 @@ def train_cell(
     run = Run(cell, store)
     if run.needs_training(keeps_checkpoints):
         run.history_path.unlink(missing_ok=True)
-    once(
-        run.history_path,
-        lambda _: train(run, demos(), device, validation(cell), keeps_checkpoints),
-    )
+    once(run.history_path, lambda _: place.train(run, demos, keeps_checkpoints))
 
 
-def evaluate_cell(
-    cell: Cell, config: EvalConfig, store: Path, device: torch.device
-) -> pd.DataFrame:
+def evaluate_cell(cell: Cell, config: EvalConfig, store: Path, place: Place) -> pd.DataFrame:
     """Play a trained cell if that is not done yet.
 
     At the chosen action horizon, the trials that it is chosen by are played before.
@@ -72,25 +102,31 @@ def evaluate_cell(
     run = Run(cell, store)
     if config.action_horizon == CHOSEN:
         for trial in horizon_trials(cell):
-            evaluate_cell(cell, trial, store, device)
+            evaluate_cell(cell, trial, store, place)
         config = run.resolved(config)
-
-    def write(path: Path) -> None:
-        agent = run.agent(config.checkpoint).to(device)
-        write_parquet(evaluate(agent, cell, config), path)
-
-    once(run.evaluation_path(config), write)
+    once(run.evaluation_path(config), lambda path: write_parquet(place.play(run, config), path))
     return run.episodes(config)
+
+
+def batches(config: EvalConfig) -> list[Sequence[int]]:
+    """Seeds of the episodes that are played together."""
+    seeds = episode_seeds(config.split, config.episodes)
+    return [seeds[first : first + TOGETHER] for first in range(0, len(seeds), TOGETHER)]
 
 
 def evaluate(agent: Agent, cell: Cell, config: EvalConfig) -> pd.DataFrame:
     """Play the episodes of `config` with a policy, a row an episode."""
+    played = [play_batch(agent, cell, config, seeds) for seeds in batches(config)]
+    return pd.concat(played, ignore_index=True)
+
+
+def play_batch(agent: Agent, cell: Cell, config: EvalConfig, seeds: Sequence[int]) -> pd.DataFrame:
+    """Play one batch of the episodes of `config`, see `batches`."""
     if config.inference_steps:
         agent.set_inference_steps(config.inference_steps)
     if config.sampler:
         agent.set_sampler(config.sampler)
     task = get_task(cell.task)
-    seeds = episode_seeds(config.split, config.episodes)
     what = f"{cell.method} {cell.control}: {config.split} episodes"
     policy, trace = AgentPolicy(agent, seeds), Trace()
     episodes = play(policy, task, cell.obs_type, cell.control, seeds, config, what, trace=trace)

@@ -105,9 +105,13 @@ class Run:
         """Keep the trained policy and its history; drop what was kept to continue from."""
         save_agent(agent, self.checkpoint())
         write_parquet(history, self.history_path)
+        self.drop_state()
+        (self.folder / "error.txt").unlink(missing_ok=True)
+
+    def drop_state(self) -> None:
+        """Remove the unfinished training."""
         for path in (self.state_path, seal_of(self.state_path)):
             path.unlink(missing_ok=True)
-        (self.folder / "error.txt").unlink(missing_ok=True)
 
     def checkpoint(self, number: int = 0) -> Path:
         """The folder of the last policy, or of one of those kept before it, counted from 1."""

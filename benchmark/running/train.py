@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,22 @@ def train(
     validate: Validate | None = None,
     keeps_checkpoints: bool = False,
 ) -> Agent:
+    """Train a cell as `training` does.
+
+    Returns:
+        The policy with averaged weights, in evaluation mode.
+    """
+    trainer = deque(training(run, demos, device, validate, keeps_checkpoints), maxlen=1).pop()
+    return trainer.ema.module.eval()
+
+
+def training(
+    run: Run,
+    demos: Demonstrations,
+    device: torch.device,
+    validate: Validate | None = None,
+    keeps_checkpoints: bool = False,
+) -> Iterator[Trainer]:
     """Train a cell, or continue where an earlier call was interrupted, and keep the result.
 
     Args:
@@ -290,8 +307,8 @@ def train(
         validate: Measures a policy at checkpoints; None leaves that out.
         keeps_checkpoints: Whether the last KEPT averages of the weights are kept too.
 
-    Returns:
-        The policy with averaged weights, in evaluation mode.
+    Yields:
+        The trainer, before the first update and after each.
 
     Raises:
         FloatingPointError: If the loss is no longer finite; what was saved before stays.
@@ -309,6 +326,7 @@ def train(
     kept = kept_marks(config.updates) if keeps_checkpoints else {}
     saved = time.monotonic()
     what = f"{run.cell.method} {run.cell.control}: train"
+    yield trainer
     with progress_bar(config.updates, what, "update", trainer.update) as bar:
         while trainer.update < config.updates:
             trainer.step()
@@ -326,11 +344,10 @@ def train(
             if must_save:
                 trainer.save(run)
                 saved = time.monotonic()
+            yield trainer
     if not config.updates:
         trainer.log(True, validate)
-    agent = trainer.ema.module.eval()
-    run.finish(agent, pd.DataFrame(trainer.history))
-    return agent
+    run.finish(trainer.ema.module.eval(), pd.DataFrame(trainer.history))
 
 
 def _begun(run: Run, demos: Demonstrations, device: torch.device) -> Trainer:

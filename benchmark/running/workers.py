@@ -27,7 +27,7 @@ from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.progress import share_terminal
 from benchmark.running.allocator import keep_freed_memory
-from benchmark.running.run import evaluate_cell, train_cell
+from benchmark.running.run import Here, Place, evaluate_cell, train_cell
 from benchmark.running.store import Run
 from envs.demos.demonstrations import Demonstrations
 
@@ -73,14 +73,14 @@ def run_jobs(
     workers = min(workers, len(jobs))
     if workers <= 1:
         for job in jobs:
-            yield job.cell, _attempt(job, store, device)
+            yield job.cell, attempt(job, store, Here(device))
         return
     threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
     lock = context.RLock()
     tqdm.set_lock(lock)
     waiting, running = list(jobs), dict[int, tuple[SpawnProcess, Job]]()
-    with _interrupted_by_terminate():
+    with interrupted_by_terminate():
         try:
             while waiting or running:
                 for line in range(workers):
@@ -103,7 +103,7 @@ def run_jobs(
 
 
 @contextmanager
-def _interrupted_by_terminate() -> Iterator[None]:
+def interrupted_by_terminate() -> Iterator[None]:
     """Within it, the signal to terminate ends this process as an interruption does."""
 
     def interrupt(*_: object) -> None:
@@ -126,14 +126,14 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _attempt(job: Job, store: Path, device: torch.device) -> str:
+def attempt(job: Job, store: Path, place: Place) -> str:
     """Run a job; the cause if it fails, with its traceback kept."""
     error = Run(job.cell, store).folder / "error.txt"
     error.unlink(missing_ok=True)
     try:
-        train_cell(job.cell, job.demos, store, device, job.keeps_checkpoints)
+        train_cell(job.cell, job.demos, store, place, job.keeps_checkpoints)
         for evaluation in job.evaluations:
-            evaluate_cell(job.cell, evaluation, store, device)
+            evaluate_cell(job.cell, evaluation, store, place)
     except Exception as cause:
         write_whole(error, traceback.format_exc())
         return f"{type(cause).__name__}: {cause}"
@@ -146,7 +146,7 @@ def _work(job: Job, store: Path, device: torch.device, threads: int, line: int, 
     keep_freed_memory()
     share_terminal(line, lock)
     torch.set_num_threads(threads)
-    _attempt(job, store, device)
+    attempt(job, store, Here(device))
 
 
 def _end_with_parent() -> None:

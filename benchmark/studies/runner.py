@@ -16,9 +16,10 @@ from benchmark.plan.tasks import get_task
 from benchmark.progress import say
 from benchmark.report.plots import save_figure
 from benchmark.running.cost import cost_text, training_seconds
-from benchmark.running.machine import best_device, together
+from benchmark.running.engine import chosen_engine
+from benchmark.running.machine import together
 from benchmark.running.store import Run, evidence_folder
-from benchmark.running.workers import Job, default_workers, is_done, run_jobs
+from benchmark.running.workers import Job, is_done
 from benchmark.sealed import write_sealed
 from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
 
@@ -69,14 +70,13 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
     """
     with usage_errors():
         jobs = merged(study.jobs(config))
-    device = best_device()
-    workers = config.workers or default_workers(device)
+    engine = chosen_engine(config.engine, config.workers)
     todo = [job for job in jobs if not is_done(job, store, not config.without_evidence)]
-    say(f"\n{study.name}: {study.claim}\n{_cost(todo, store, workers)}")
+    say(f"\n{study.name}: {study.claim}\n{_cost(todo, store, engine.workers)}")
     if known := len(jobs) - len(todo):
         say(f"{known} of {len(jobs)} cells are done already, here or in {evidence_folder()}")
     failures = []
-    for number, (cell, cause) in enumerate(run_jobs(todo, store, device, workers), 1):
+    for number, (cell, cause) in enumerate(engine.run(todo, store), 1):
         say(f"[{number}/{len(todo)}] {cell.id}{f'  failed: {cause}' * bool(cause)}")
         if cause:
             failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
@@ -130,7 +130,7 @@ def show_plan(studies: Sequence[Study], config: StudyConfig, store: Path) -> Non
     Raises:
         UsageError: If a study that was asked for alone cannot be run.
     """
-    workers = config.workers or default_workers(best_device())
+    workers = chosen_engine(config.engine, config.workers).workers
     for study in studies:
         try:
             with usage_errors():

@@ -16,7 +16,7 @@ from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.normalizer import Normalizer
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig
 from benchmark.running.rollout import Trace
-from benchmark.running.run import evaluate, evaluate_cell, run_cell, train_cell, validation
+from benchmark.running.run import Here, evaluate, evaluate_cell, run_cell, train_cell, validation
 from benchmark.running.store import Run, write_parquet
 from envs.demos.demonstrations import Demonstrations
 
@@ -164,6 +164,6 @@ def test_what_another_command_made_in_the_meantime_is_not_made_again(
             pass
 
     monkeypatch.setattr(benchmark.running.once, "FileLock", WaitedFor)
-    train_cell(cell, lambda: pytest.fail("trained again"), tmp_path, torch.device("cpu"))
-    episodes = evaluate_cell(cell, config, tmp_path, torch.device("cpu"))
+    train_cell(cell, lambda: pytest.fail("trained again"), tmp_path, Here(torch.device("cpu")))
+    episodes = evaluate_cell(cell, config, tmp_path, Here(torch.device("cpu")))
     pd.testing.assert_frame_equal(episodes, played)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmark.errors import UsageError
 from benchmark.evidence.stats import Interval, Share
 from benchmark.plan.config import TrainConfig
-from benchmark.running.run import train_cell
+from benchmark.running.run import Here, train_cell
 from benchmark.running.store import Run
 from benchmark.studies.multimodality import paths as multimodality_paths
 from benchmark.studies.multimodality import state as multimodality_state
@@ -274,11 +274,11 @@ def test_a_policy_goes_from_its_cell_to_the_drawings(
 ) -> None:
     study = Hasty()
     config = StudyConfig(preset="smoke", methods=("diffusion-unet", "bet"))
-    device = torch.device("cpu")
+    place = Here(torch.device("cpu"))
     jobs = study.jobs(config)
     assert [job.cell.method for job in jobs] == ["diffusion-unet", "bet"]
     for job in jobs:
-        train_cell(job.cell, job.demos, tmp_path, device)
+        train_cell(job.cell, job.demos, tmp_path, place)
     study.measure(config, tmp_path)
     first = {path: path.read_bytes() for path in tmp_path.glob("*/measured/*.npz")}
     assert len(first) == 3  # two policies' paths, one policy's denoising
@@ -313,7 +313,7 @@ def test_denoising_ends_at_the_actions_and_starts_from_noise(
     config = StudyConfig(preset="smoke", methods=("diffusion-unet", "bet"))
     unet, bet = (job.cell for job in Hasty().jobs(config))
     for cell in (unet, bet):
-        train_cell(cell, config.loader(), tmp_path, torch.device("cpu"))
+        train_cell(cell, config.loader(), tmp_path, Here(torch.device("cpu")))
     agent = Run(unet, tmp_path).agent()
     stages = denoise(agent, unet, stored_state())
     assert stages.shape == (agent.inference_steps + 1, SAMPLES, agent.spec.chunk, 2)

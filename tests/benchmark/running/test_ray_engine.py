@@ -1,0 +1,313 @@
+"""Cells on a Ray cluster of two nodes, one of which dies: the same results, and no orphans."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from baselines.bc_mlp import BcMlpConfig
+from benchmark.errors import UsageError
+from benchmark.plan.config import Cell, EvalConfig, TrainConfig
+from benchmark.running import run
+from benchmark.running.store import Run
+from benchmark.running.workers import Job, run_jobs
+from envs.demos.demonstrations import Demonstrations
+from envs.demos.sources import load_pusht
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # whatever tokens lie in the home of a user
+ray_engine = pytest.importorskip(
+    "benchmark.running.ray_engine", reason="Ray is not installed; make test-ray installs it"
+)
+ray, connect = ray_engine.ray, ray_engine.connect
+
+pytestmark = pytest.mark.ray
+REPOSITORY = Path(__file__).resolve().parents[3]
+EVALUATION = EvalConfig(episodes=5)
+TIMES = ["seconds_per_prediction", "seconds"]
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(REPOSITORY)}
+
+
+class Cluster:
+    """A head with one core; `add_node` starts another node with one core."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        port = self.address.split(":")[1]
+        self.head = self._start("--head", f"--port={port}", f"--temp-dir={folder}")
+
+    def add_node(self) -> subprocess.Popen[bytes]:
+        return self._start(f"--address={self.address}")
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        small = ("--num-cpus=1", "--num-gpus=0", "--object-store-memory=200000000")
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), "start", *options, *small, "--block"],
+            env=os.environ | QUIET,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def nodes(self) -> int:
+        return sum(node["Alive"] for node in ray.nodes())
+
+
+def kill(node: subprocess.Popen[bytes]) -> None:
+    """End a node as a power cut does: everything of it at once."""
+    os.killpg(node.pid, signal.SIGKILL)
+    node.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    # Its sockets lie below it, and the path of a socket is short.
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    cluster = Cluster(folder)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_ADDRESS", cluster.address)
+        try:
+            wait_until(is_answering, 120)
+            yield cluster
+        finally:
+            ray.shutdown()
+            kill(cluster.head)
+            shutil.rmtree(folder)
+
+
+def is_answering() -> bool:
+    """Whether the cluster is there; this process is connected to it then."""
+    with suppress(UsageError):
+        return connect(None).workers > 0
+    return False
+
+
+@pytest.fixture
+def second_node(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
+    node = cluster.add_node()
+    wait_until(lambda: cluster.nodes() == 2, 120)
+    yield node
+    if node.poll() is None:
+        kill(node)
+    wait_until(lambda: cluster.nodes() == 1, 120)
+
+
+@pytest.fixture
+def no_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the run store from the nodes, as if they had file systems of their own."""
+    monkeypatch.setattr(ray_engine, "mark_in", lambda store: store / "unseen" / "by the nodes")
+
+
+def make_cell(seed: int, updates: int = 100) -> Cell:
+    return Cell(
+        task="pusht",
+        method="bc-mlp",
+        control="position",
+        seed=seed,
+        preset="smoke",
+        data="scripted",
+        data_version="v1",
+        num_demonstrations=3,
+        obs_type="keypoints",
+        agent=BcMlpConfig(width=8, blocks=1),
+        train=TrainConfig(updates, 8, warmup_updates=0, checkpoints=1, validation_episodes=1),
+        action_scaling="min-max",
+    )
+
+
+@pytest.fixture
+def job(cache_of_three: Path, three_demonstrations: Demonstrations) -> Job:
+    (path,) = cache_of_three.glob("*.npz")
+    load = partial(load_pusht, "human", "keypoints", path)
+    return Job(make_cell(1), (EVALUATION,), load)
+
+
+def assert_equal(jobs: list[Job], store: Path, other: Path) -> None:
+    """Episodes, histories and weights are equal to the bit."""
+    for job in jobs:
+        here, there = Run(job.cell, store), Run(job.cell, other)
+        for evaluation in job.evaluations:
+            pd.testing.assert_frame_equal(
+                here.episodes(evaluation).drop(columns=TIMES, errors="ignore"),
+                there.episodes(evaluation).drop(columns=TIMES, errors="ignore"),
+                check_exact=True,
+            )
+        pd.testing.assert_frame_equal(
+            here.history().drop(columns=TIMES, errors="ignore"),
+            there.history().drop(columns=TIMES, errors="ignore"),
+            check_exact=True,
+        )
+        weights = "checkpoint/model.safetensors"
+        assert (here.folder / weights).read_bytes() == (there.folder / weights).read_bytes()
+
+
+def locally(jobs: list[Job], store: Path) -> None:
+    assert [cause for _, cause in run_jobs(jobs, store, torch.device("cpu"), 1)] == [""] * len(jobs)
+
+
+def test_a_cluster_gives_what_this_machine_gives(
+    second_node: object,
+    no_shared_store: None,
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "TOGETHER", 2)  # so that episodes are split over tasks
+    kept = EvalConfig(episodes=2, checkpoint=3)
+    jobs = [replace(job, cell=make_cell(seed), evaluations=(EVALUATION, kept)) for seed in (1, 2)]
+    engine = connect(None)
+    assert (engine.workers, engine.cpus, engine.gpus) == (2, 1, 0)
+    assert {cell.seed: cause for cell, cause in engine.run(jobs, tmp_path / "ray")} == {
+        1: "",
+        2: "",
+    }
+    locally(jobs, tmp_path / "local")
+    assert_equal(jobs, tmp_path / "ray", tmp_path / "local")
+
+
+def test_a_node_that_dies_costs_its_cell_a_retry_from_the_last_state_that_was_sent(
+    cluster: Cluster,
+    no_shared_store: None,
+    job: Job,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = replace(job, cell=make_cell(1, updates=3000))
+    state = Run(job.cell, tmp_path / "ray").state_path
+    busy = ray.remote(
+        lambda: time.sleep(1000)
+    ).remote()  # the head, so that the cell goes to the other node
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == 0, 120)
+    node = cluster.add_node()
+    wait_until(lambda: cluster.nodes() == 2, 120)
+
+    def kill_in_mid_training() -> None:
+        wait_until(state.is_file, 120)
+        kill(node)
+        ray.cancel(busy, force=True)
+
+    killer = threading.Thread(target=kill_in_mid_training)
+    killer.start()
+    engine = replace(connect(None), carry_seconds=0.2)
+    assert list(engine.run([job], tmp_path / "ray")) == [(job.cell, "")]
+    killer.join()
+    told = [line for line in capsys.readouterr().out.splitlines() if "goes on" in line]
+    assert told == [f"{job.cell.id}: NodeDiedError; it goes on from its last state"]
+    assert not state.exists()
+    locally([job], tmp_path / "local")
+    assert_equal([job], tmp_path / "ray", tmp_path / "local")
+
+
+class Deadly:
+    """Ends the process that receives it, as one does that runs out of memory."""
+
+    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
+        return os._exit, (9,)
+
+
+def test_failures_on_nodes_are_named_and_the_others_go_on(
+    cluster: Cluster, job: Job, tmp_path: Path
+) -> None:
+    missing = partial(load_pusht, "human", "keypoints", tmp_path / "nowhere.npz")
+    broken = replace(job, cell=make_cell(2), demos=missing)
+    killed = replace(job, cell=make_cell(3), demos=Deadly)
+    failing = replace(job, cell=replace(make_cell(4), method="bet"))
+    jobs = [broken, killed, failing, job]
+    causes = {cell.seed: cause for cell, cause in connect(None).run(jobs, tmp_path)}
+    assert causes[1] == ""
+    assert "nowhere.npz" in causes[2]
+    assert causes[3].startswith("WorkerCrashedError: ")
+    assert causes[4].startswith("AttributeError: ")  # as in this process: the config of another
+    assert "in training" in (Run(failing.cell, tmp_path).folder / "error.txt").read_text()
+
+
+DRIVER = """
+import signal, sys
+from functools import partial
+from pathlib import Path
+import torch
+from benchmark.plan.config import Cell, EvalConfig
+from benchmark.running import ray_engine
+from benchmark.running.workers import Job
+from envs.demos.sources import load_pusht
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    folder, demos = map(Path, sys.argv[1:])
+    ray_engine.mark_in = lambda store: store / "unseen" / "by the nodes"
+    cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]
+    load = partial(load_pusht, "human", "keypoints", demos)
+    jobs = [Job(cell, (EvalConfig(episodes=1),), load) for cell in cells]
+    engine = ray_engine.RayEngine(2, "Ray", carry_seconds=0.5)
+    ray_engine.connect(None)
+    list(engine.run(jobs, folder))
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_tasks_end_with_the_command_that_started_them(
+    second_node: object, job: Job, tmp_path: Path, ending: signal.Signals
+) -> None:
+    cells = [make_cell(seed, updates=10_000_000) for seed in (1, 2)]
+    for cell in cells:
+        (tmp_path / f"cell{cell.seed}.json").write_text(cell.to_json())
+    (tmp_path / "driver.py").write_text(DRIVER)
+    before = scratch_folders()
+    driver = subprocess.Popen(
+        [sys.executable, tmp_path / "driver.py", tmp_path, job.demos.args[2]],
+        env=os.environ | QUIET,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        states = [Run(cell, tmp_path).state_path for cell in cells]
+        wait_until(lambda: all(path.is_file() for path in states), 120)
+        assert len(training_processes()) == 2
+        driver.send_signal(ending)
+        driver.wait(60)
+    finally:
+        driver.kill()
+    wait_until(lambda: not training_processes(), 60)
+    assert all(path.is_file() for path in states)  # to continue from
+    if ending != signal.SIGKILL:
+        assert scratch_folders() == before
+
+
+def training_processes() -> list[int]:
+    """Processes of this machine that run a training task."""
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if "ray::_train" in read(path)
+    ]
+
+
+def read(path: Path) -> str:
+    with suppress(OSError):  # it has ended
+        return path.read_text()
+    return ""
+
+
+def scratch_folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("dpbench-*"))
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < seconds
+        time.sleep(0.1)
