@@ -138,7 +138,7 @@ def test_a_damaged_policy_is_set_aside_and_trained_again(
 
     monkeypatch.setattr(benchmark.running.run, "train", again)
     for _ in range(2):
-        train_cell(run.cell, lambda: None, tmp_path, torch.device("cpu"))  # type: ignore[arg-type, return-value]
+        train_cell(run.cell, lambda: None, tmp_path, Here(torch.device("cpu")))  # type: ignore[arg-type, return-value]
     assert trained == [run.cell.id]
     assert (run.folder / ".checkpoint.damaged" / name).is_file()
     assert run.history()["loss"].tolist() == [0.25]
