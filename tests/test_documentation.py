@@ -283,8 +283,12 @@ def check_command(command: str, page: Path, monkeypatch: pytest.MonkeyPatch) -> 
         case [python, script] if python in OURS:
             titles = {block.title for block in blocks(page, "python")}
             assert script in titles or (REPOSITORY / script).is_file()
-        case ["pip" | ".venv/bin/pip", "install", *_]:
+        case ["pip" | ".venv/bin/pip", "install", *_] | ["export", _]:
             pass
+        case ["ray", name, *arguments]:
+            if importlib.util.find_spec("ray") is not None:
+                scripts = importlib.import_module("ray.scripts.scripts")
+                scripts.cli.commands[name].make_context(name, arguments)
         case _:
             pytest.fail("a command of another kind: teach check_command to check it")
 
