@@ -12,9 +12,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from baselines.agent import Agent, agent_class
 from baselines.diffusion.schedule import DiffusionConfig, Sampler
 from benchmark.evidence.text_table import Table
+from benchmark.perf.images import images
 from benchmark.perf.peers import GYM_PUSHT, GymPushT
 from benchmark.perf.pusht import (
     KINDS,
@@ -36,6 +36,7 @@ from benchmark.perf.pusht import (
     make_workload,
     take_turns,
 )
+from benchmark.perf.timing import Effort, Measurement, repeat, threads
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.presets import PRESETS, make_cell
 from benchmark.running.machine import best_device, machine
@@ -48,56 +49,7 @@ OURS, PEER = "dpbench", f"gym-pusht {GYM_PUSHT}"
 TRAINED = ("smoke", "quick", "laptop")  # presets whose training a CPU can time
 PREDICTED = "laptop"  # preset whose predictions and evaluation are timed
 SAMPLERS: tuple[tuple[Sampler, int], ...] = (("ddpm", 100), ("ddim", 16), ("ddim", 10), ("ddim", 4))
-LEAST_REPETITIONS = 3
 BUSY = 0.3  # load average a core before the start, above which a note warns
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured; the defaults take some minutes on two cores."""
-
-    rounds: int = 5
-    """Repetitions of environment steps and of trainings."""
-    seconds: float = 2.5
-    """Spent on predictions of one kind; LEAST_REPETITIONS of them may take longer."""
-    block_seconds: float = 0.4
-    """Of training between two looks at the clock, so that a GPU is not kept waiting."""
-    episodes: int = 50
-    """Tables of the batched environment, and episodes of the evaluation."""
-    length: int = 100
-    """Steps of each episode that environments are timed with."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One row of the table."""
-
-    what: str
-    """What was done."""
-    how: str
-    """By whom, or with which settings."""
-    unit: str
-    """Of the values."""
-    values: tuple[float, ...]
-    """One a repetition."""
-    threads: int
-    """CPU threads in use."""
-    device: str = "cpu"
-    """Where policies ran."""
-
-    def record(self) -> dict[str, str | float | int]:
-        """The row's numbers."""
-        return {
-            "what": self.what,
-            "how": self.how,
-            "median": float(np.median(self.values)),
-            "lowest": min(self.values),
-            "highest": max(self.values),
-            "unit": self.unit,
-            "threads": self.threads,
-            "device": self.device,
-            "repetitions": len(self.values),
-        }
 
 
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
@@ -135,6 +87,7 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
         for cell in cells(PREDICTED, demos):
             jobs.append(partial(predictions, cell, demos, device, effort))
             jobs.append(partial(evaluations, cell, demos, device, effort))
+        jobs += [partial(images, preset, workload.states, device, effort) for preset in presets]
         bar = stack.enter_context(tqdm(jobs, "measuring", unit="part", leave=False))
         return [measurement for job in bar for measurement in job()]
 
@@ -262,31 +215,6 @@ def untrained(cell: Cell, demos: Demonstrations, device: torch.device) -> Agent:
     """The cell's policy with random weights."""
     data = TrainingData.prepare(cell, demos, device)
     return agent_class(cell.method)(cell.agent, data.spec, data.normalizer).to(device).eval()
-
-
-def repeat(act: Callable[[], object], seconds: float) -> tuple[float, ...]:
-    """Seconds of each repetition of `act`, until together they have taken `seconds`.
-
-    The first call, which allocates, is not counted; there are LEAST_REPETITIONS at least.
-    """
-    act()
-    times: list[float] = []
-    while len(times) < LEAST_REPETITIONS or sum(times) < seconds:
-        begin = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - begin)
-    return tuple(times)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let PyTorch use so many CPU threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def table(found: Sequence[Measurement], load: float) -> Table:

@@ -15,8 +15,10 @@ import torch
 from benchmark.errors import UsageError
 from benchmark.perf import measure as perf
 from benchmark.perf import peers as perf_peers
-from benchmark.perf.measure import OURS, PEER, Effort, Measurement
+from benchmark.perf import timing
+from benchmark.perf.measure import OURS, PEER
 from benchmark.perf.pusht import KINDS, Kind, OwnPlayer, Workload, make_workload, take_turns
+from benchmark.perf.timing import Effort, Measurement
 from benchmark.plan.config import Cell
 from envs.demos.demonstrations import Demonstrations
 from envs.pusht.vector import PushTVectorEnv
@@ -54,7 +56,7 @@ def cell(demos: Demonstrations) -> Cell:
 
 @pytest.fixture
 def one_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perf, "LEAST_REPETITIONS", 1)
+    monkeypatch.setattr(timing, "LEAST_REPETITIONS", 1)
 
 
 def test_the_default_workload_pushes_the_block_over_the_goal_without_ever_succeeding() -> None:
@@ -240,7 +242,7 @@ def test_repetitions_go_on_until_the_time_is_spent_and_the_first_call_is_not_cou
     assert 3 <= len(times) <= 6
     assert sum(times) >= 0.05
     assert len(calls) == len(times) + 1
-    assert len(perf.repeat(lambda: time.sleep(0.01), 0.0)) == perf.LEAST_REPETITIONS
+    assert len(perf.repeat(lambda: time.sleep(0.01), 0.0)) == timing.LEAST_REPETITIONS
 
 
 def test_threads_are_what_they_were_afterwards() -> None:
