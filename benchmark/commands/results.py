@@ -15,10 +15,12 @@ from benchmark.commands.study import draw_kept_studies
 from benchmark.errors import UsageError
 from benchmark.evidence.tables import present, results_table
 from benchmark.files import write_whole
+from benchmark.report.claims import claims_table
 from benchmark.report.index import write_pages
 from benchmark.report.marked import Drawn, fill_marked
 from benchmark.report.plots import results_figure, save_figure
 from benchmark.running.evidence import all_committed
+from benchmark.studies import STUDIES
 
 STUDIES_FOLDER = "studies"
 NAMED = 8  # files in a message
@@ -48,9 +50,12 @@ def results_command(out: Path) -> int:
         used |= draw_kept_studies(store, out / STUDIES_FOLDER)
     files += write_pages(joined(records), out)
     _remove_others(out, set(files))
+    claims = claims_table(
+        {s.name: f"{s.claim} ({s.source})" for s in STUDIES}, out / STUDIES_FOLDER
+    )
     for document in sorted([*out.absolute().parent.glob("*.md"), *_documents(out)]):
         text = document.read_text()
-        if (new := fill_marked(text, drawn)) != text:
+        if (new := fill_marked(text, drawn, claims)) != text:
             write_whole(document, new)
             print(document)
     unused = [path for path, cell in committed if cell is not None and cell.id not in used]

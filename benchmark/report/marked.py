@@ -3,6 +3,7 @@
 <!-- table policies pusht human laptop -->      a row a method: score and success by control mode
 <!-- table success scripted laptop -->          a row a method and control mode, a column a task
 <!-- table method ibc -->                       all results of a method
+<!-- table claims -->                           a row a study: what was published, and the verdicts
 <!-- end -->
 """
 
@@ -40,8 +41,13 @@ class Drawn:
     """As `results_table` gives them."""
 
 
-def fill_marked(text: str, drawn: Sequence[Drawn]) -> str:
+def fill_marked(text: str, drawn: Sequence[Drawn], claims: str = "") -> str:
     """A document with its marked tables drawn again.
+
+    Args:
+        text: The document.
+        drawn: What the pages of results show.
+        claims: The table of claims, see `claims_table`.
 
     Raises:
         ValueError: If a marker asks for a table that does not exist.
@@ -55,10 +61,12 @@ def fill_marked(text: str, drawn: Sequence[Drawn]) -> str:
             table = _success(drawn, *words)
         elif kind == "method" and len(words) == 1:
             table = _method(drawn, *words)
+        elif kind == "claims" and not words:
+            table = claims
         else:
             raise ValueError(
                 f"<!-- table {found['what']} -->: allowed are `policies TASK DATA PRESET`, "
-                "`success DATA PRESET` and `method NAME`"
+                "`success DATA PRESET`, `method NAME` and `claims`"
             )
         return f"{found[1]}\n{table or NONE}\n{found[3]}"
 
