@@ -310,14 +310,14 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
         if mixed:
             notes += [f"Rows differ in {' and '.join(mixed)}: compare only rows that agree in it."]
     percent = f"{100 * results['confidence'].iloc[0]:g} %"
-    ways = [
-        f"of the {name} by {' or '.join(dict.fromkeys(results[f'{name}_interval']))}"
-        for name in ("score", "success")
-    ]
+    ways = []
+    for name in ("score", "success"):
+        kinds = results[f"{name}_interval"].str.split(" over ").str[0]
+        ways.append(f"{name}: {' or '.join(dict.fromkeys(kinds))}")
     notes += [
         "Last checkpoint on test seeds; n: training seeds x episodes; length: mean steps of an "
         "episode; s/pred: seconds of a batched prediction, shared among its episodes. Ranges are "
-        f"{percent} intervals: {', '.join(ways)}."
+        f"{percent} intervals over training seeds and episodes ({', '.join(ways)})."
     ]
     if methods["best"].any():
         notes += [f"* Cannot be told from the best, by {_judged(results)}."]

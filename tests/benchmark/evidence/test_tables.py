@@ -122,11 +122,10 @@ def test_the_notes_say_what_the_ranges_are_and_what_they_leave_out(
     make_episodes: EpisodesMaker,
 ) -> None:
     one = " ".join(present(results_table(make_episodes("ibc", [[0.5, 0.6]]))).notes)
-    assert "95 % intervals: of the score by t over 2 episodes, trainings as they are" in one
-    assert "of the success by exact over 2 episodes" in one
+    assert "95 % intervals over training seeds and episodes (score: t, success: exact)" in one
     assert "One training seed" in one
     three = " ".join(present(results_table(make_episodes("ibc", np.ones((3, 4)) / 2))).notes)
-    assert "t over 3 training seeds and 4 episodes" in three
+    assert "(score: t, success: t)" in three
     assert "One training seed" not in three
 
 
