@@ -22,6 +22,7 @@ from benchmark.running.cost import cost_text, training_seconds
 from benchmark.running.engine import chosen_engine
 from benchmark.running.evidence import committed_cells
 from benchmark.running.machine import together
+from benchmark.running.recorded import recorded
 from benchmark.running.references import references
 from benchmark.running.store import Run, default_store
 from benchmark.running.workers import Job
@@ -142,11 +143,16 @@ def record(
         frame = _frame(cells, config, store)
     episodes = [_episodes(cell, config, store) for cell in cells]
     histories = [run.history() for run in [*runs, *(Run(cell, store) for cell, _ in others)]]
+    looked_at = {
+        run.cell.id: recorded(run, evaluation(config, run.cell))
+        for run in [*runs, *(Run(cell, store) for cell, _ in others)]
+    }
     return Record(
         pd.concat([*frame, *episodes, *(e for _, e in others)], ignore_index=True),
         pd.concat(histories),
         tuple(commands),
         together([run.machine() for run in runs]),
+        {cell: episodes for cell, episodes in looked_at.items() if episodes},
     )
 
 

@@ -15,7 +15,9 @@ from typing import cast, get_args
 import pandas as pd
 
 from benchmark.commands.bench import has_all, record
+from benchmark.commands.study import kept_studies, shown_study
 from benchmark.errors import UsageError, usage_errors
+from benchmark.evidence.tables import REFERENCES
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.request import Source, SweepConfig
@@ -23,6 +25,7 @@ from benchmark.plan.sweep import plan
 from benchmark.plan.tasks import get_task
 from benchmark.report.index import write_pages
 from benchmark.report.page import Record
+from benchmark.report.shown_study import ShownStudy
 from benchmark.running.evidence import all_committed, finished_cells
 from benchmark.running.machine import together
 from benchmark.running.store import Run, default_store
@@ -67,11 +70,27 @@ def report_command(tasks: Sequence[str], out: Path | None, opens: bool) -> int:
             f"in {store} or in the evidence; make bench runs them"
         )
     records = joined((group, record_of(group, store)) for group in found)
-    *_, page = write_pages(records, out or store / "reports")
+    *_, page = write_pages(records, _studies(tasks, store), out or store / "reports")
     print(f"Report: {page}")
     if opens and not webbrowser.open(page.absolute().as_uri()):
         print("No browser was found to open it with.")
     return 0
+
+
+def _studies(tasks: Sequence[str], store: Path) -> dict[str, list[ShownStudy]]:
+    """What was tested, by task; a study some of whose cells are gone is named and left out."""
+    shown: dict[str, list[ShownStudy]] = {}
+    for kept in kept_studies(store):
+        task = kept.config.task
+        if tasks and task not in tasks:
+            continue
+        if missing := kept.missing(store):
+            print(f"{kept.path.stem} is left out: {len(missing)} of its cells are missing")
+            continue
+        shown.setdefault(task, []).append(
+            shown_study(kept, kept.study.findings(kept.config, store))
+        )
+    return shown
 
 
 def groups(cells: Iterable[Cell], store: Path) -> Iterator[Group]:
@@ -154,10 +173,17 @@ def joined(records: Iterable[tuple[Group, Record]]) -> Mapping[str, Record]:
         by_task.setdefault(group.config.task, []).append(own)
     return {
         task: Record(
-            pd.concat([own.episodes for own in records], ignore_index=True),
+            _without_repeats(pd.concat([own.episodes for own in records], ignore_index=True)),
             pd.concat([own.history for own in records], ignore_index=True),
             tuple(command for own in records for command in own.commands),
             together([own.machine for own in records]),
+            {cell: seen for own in records for cell, seen in own.recorded.items()},
         )
         for task, records in by_task.items()
     }
+
+
+def _without_repeats(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Episodes with the rows that frame a table once for each source of demonstrations."""
+    repeats = episodes.duplicated(["method", "data", "seed"])
+    return episodes[~(repeats & episodes["method"].isin(REFERENCES))].reset_index(drop=True)

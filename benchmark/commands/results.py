@@ -47,8 +47,9 @@ def results_command(out: Path) -> int:
             used |= {cell.id for cell in group.cells}
             records.append((group, own))
             drawn.append(Drawn(group.config, results[results["role"] == "method"]))
-        used |= draw_kept_studies(store, out / STUDIES_FOLDER)
-    files += write_pages(joined(records), out)
+        behind, studies = draw_kept_studies(store, out / STUDIES_FOLDER)
+        used |= behind
+    files += write_pages(joined(records), studies, out)
     _remove_others(out, set(files))
     claims = claims_table(
         {s.name: f"{s.claim} ({s.source})" for s in STUDIES}, out / STUDIES_FOLDER

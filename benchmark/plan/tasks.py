@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
@@ -114,6 +114,9 @@ class Task:
     """What `python -m benchmark demos` says of recorded demonstrations, a name and a text each."""
     demo_figure: Callable[[Demonstrations], Figure] | None = None
     """Some recorded demonstrations, drawn."""
+    shown_by: Literal["states", "frames"] | None = None
+    """What recorded episodes hold: the `state` observation, which the report knows how to draw, or
+    what the environment renders; None where none are recorded."""
     with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
     """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
 
@@ -171,6 +174,7 @@ PUSHT = Task(
     public_path=pusht_human.imported_path,
     demo_facts=pusht_facts,
     demo_figure=pusht_figure,
+    shown_by="states",
     with_pauses=pusht_idle.with_pauses,
 )
 
@@ -280,6 +284,7 @@ def _robosuite(name: TaskName) -> Task:
         recorded=partial(robosuite_sources.recorded_robosuite, name),
         filtered=partial(_filtered, name),
         demo_facts=partial(robosuite_facts, name),
+        shown_by="frames",
     )
 
 

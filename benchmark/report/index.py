@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from benchmark.evidence.tables import (
 )
 from benchmark.files import write_whole
 from benchmark.report.page import Record, fill, limits, page
+from benchmark.report.shown_study import ShownStudy
 from benchmark.report.summary import GROUP
 
 Range = tuple[float, float, float]
@@ -39,11 +40,14 @@ class Line:
     best: int
 
 
-def write_pages(records: Mapping[str, Record], folder: Path) -> list[Path]:
+def write_pages(
+    records: Mapping[str, Record], studies: Mapping[str, Sequence[ShownStudy]], folder: Path
+) -> list[Path]:
     """Write a page a task and the page that links to all of them.
 
     Args:
         records: What each task's page is drawn from, by task.
+        studies: What was tested, by task; they stand on the task's page, if it has one.
         folder: Where to.
 
     Returns:
@@ -55,13 +59,36 @@ def write_pages(records: Mapping[str, Record], folder: Path) -> list[Path]:
     pages = []
     for task, record in records.items():
         results = results_table(record.episodes)
+        record = replace(record, studies=studies.get(task, ()))
         html = page(record, results, "index.html")
         pages.append(write_whole(folder / f"{task}.html", html))
         lines += _lines(results, f"{task}.html")
     policies = sum(line.policies for line in lines)
     text = f"{policies} policies on {', '.join(records)}. Each page says what was run and how."
-    html = fill("index.html.jinja", ("theme.js",), lines=lines, summary=text)
+    html = fill(
+        "index.html.jinja",
+        ("theme.js",),
+        lines=lines,
+        summary=text,
+        studies=_verdicts(studies, set(records)),
+    )
     return [*pages, write_whole(folder / "index.html", html)]
+
+
+def _verdicts(
+    studies: Mapping[str, Sequence[ShownStudy]], tasks: set[str]
+) -> list[tuple[str, str, dict[str, str]]]:
+    """A row for each claim: the study, a link to it where its task has a page, and what it says."""
+    return [
+        (
+            study.name,
+            f"{task}.html#{study.name}" if task in tasks else "",
+            dict(zip(study.verdicts.head, row, strict=True)),
+        )
+        for task, own in studies.items()
+        for study in own
+        for row in study.verdicts.rows
+    ]
 
 
 def _lines(results: pd.DataFrame, file: str) -> list[Line]:

@@ -5,7 +5,8 @@ The tables stand in the page as text; its scripts sort and filter them and draw 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,23 @@ from benchmark.evidence.tables import (
 )
 from benchmark.evidence.text_table import Table
 from benchmark.files import write_whole
+from benchmark.report.drawn import drawn, last_checkpoints, success_times
+from benchmark.report.marked import TITLES
 from benchmark.report.plots import results_figure, save_figure
 from benchmark.report.published import published_table
+from benchmark.report.shown_study import ShownStudy
 from benchmark.report.summary import summary
+from benchmark.running.recorded import Recorded
 
+SCRIPTS = (
+    "theme.js",
+    "table.js",
+    "survival.js",
+    "scatter.js",
+    "training.js",
+    "explorer.js",
+)
+"""Of a page; one whose part a page lacks is left out."""
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = ("method", "control", "data", "preset")
 
@@ -39,12 +53,16 @@ class Record:
         history: Training history, a row a checkpoint; may be empty.
         commands: The commands that made the episodes.
         machine: What they ran on, such as processor, versions and date, by name.
+        recorded: Recorded episodes by cell.
+        studies: What was tested on the task.
     """
 
     episodes: pd.DataFrame
     history: pd.DataFrame
     commands: tuple[str, ...] = ()
     machine: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, Sequence[Recorded]] = field(default_factory=dict)
+    studies: Sequence[ShownStudy] = ()
 
 
 @dataclass(frozen=True)
@@ -89,13 +107,20 @@ def page(record: Record, results: pd.DataFrame, index: str = "") -> str:
         results: `results_table` of its episodes.
         index: Where the page of all tasks is, relative to this one; none where empty.
     """
+    task = str(results["task"].iloc[0])
     table = present(results)
     headline = headline_episodes(record.episodes)
     seeds = headline["seed"][headline["method"].map(REFERENCES) != "replay"]
+    data = drawn(record.episodes, record.history, record.recorded, results)
+    policies = list(enumerate(data["policies"]))
+    methods = [(number, policy) for number, policy in policies if policy["control"]]
+    explored = [(number, policy["name"]) for number, policy in methods if policy["recorded"]]
+    lacking = {"training.js"} if not data["trainings"] else set()
+    lacking |= {"explorer.js"} if not explored else set()
     return fill(
         "page.html.jinja",
-        ("theme.js", "table.js"),
-        title=" and ".join(sorted(set(results["task"]))),
+        tuple(name for name in SCRIPTS if name not in lacking),
+        title=TITLES.get(task, task),
         index=index,
         summary=summary(results),
         filters=_filters(results),
@@ -103,9 +128,23 @@ def page(record: Record, results: pd.DataFrame, index: str = "") -> str:
         rows=_rows(results, table),
         paired=paired_table(record.episodes, results),
         published=published_table(results),
+        data=data,
+        times=success_times(record.episodes, results),
+        explored=explored,
+        unrecorded=len(methods) - len(explored),
+        compared=[
+            (number, policies[number][1]["name"])
+            for number, role in enumerate(results["role"])
+            if role != "replay"  # from initial states of their own
+        ],
+        trainings=last_checkpoints(record.history) if data["trainings"] else None,
+        studies=[
+            (study, [(caption, _uri(drawing)) for caption, drawing in study.pictures])
+            for study in record.studies
+        ],
         first_seed=int(seeds.min()),
         last_seed=int(seeds.max()),
-        is_pusht=results["task"].str.startswith("pusht").any(),
+        is_pusht=task.startswith("pusht"),
         commands=list(record.commands),
         machine=dict(record.machine),
     )
@@ -120,8 +159,11 @@ def fill(template: str, scripts: tuple[str, ...], **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # A block each: scripts share a page and no names.
-    script = "\n".join(f"{{\n{(TEMPLATES / name).read_text()}}}" for name in scripts)
+    # A block each, so that scripts share no names but those of the charts.
+    texts = [f"{{\n{(TEMPLATES / name).read_text()}}}" for name in scripts]
+    if "data" in values:
+        texts.insert(0, (TEMPLATES / "charts.js").read_text())
+    script = "\n".join(texts)
     style = (TEMPLATES / "style.css").read_text()
     return environment.get_template(template).render(style=style, script=script, **values)
 
@@ -131,6 +173,10 @@ def limits(row: Mapping[Any, Any], column: str) -> tuple[float, float, float]:
     at = float(row[column])
     low, high = (float(row[f"{column}_{side}"]) for side in ("low", "high"))
     return (at, at, at) if pd.isna(low) or pd.isna(high) else (low, at, high)
+
+
+def _uri(drawing: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing).decode()
 
 
 def _filters(results: pd.DataFrame) -> dict[str, list[str]]:
@@ -143,8 +189,8 @@ def _filters(results: pd.DataFrame) -> dict[str, list[str]]:
 def _rows(results: pd.DataFrame, table: Table) -> list[Row]:
     rows = []
     for row, cells in zip(results.to_dict("records"), table.rows, strict=True):
-        own = ("method", "control") if row["role"] == "method" else ()
-        filters = {name: str(row[name]) for name in FILTERS if name in (*own, "data", "preset")}
+        own = FILTERS if row["role"] == "method" else ("data",)
+        filters = {name: str(row[name]) for name in own}
         ranges = {table.head.index(name): limits(row, name) for name in ("score", "success")}
         rows.append(Row(cells, filters, ranges, bool(row["best"])))
     return rows

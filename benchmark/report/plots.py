@@ -184,6 +184,11 @@ def save_figure(
     return [*pictures, write_whole(folder / f"{stem}.csv", csv)]
 
 
+def svg_of(figure: Figure) -> bytes:
+    """A figure as SVG, to stand inside a page."""
+    return _render(figure, "svg")
+
+
 def _render(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     # Without a fixed salt and date every drawing would differ in its ids and its time.

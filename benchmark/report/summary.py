@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.evidence.tables import policy_name, rate_text, score_text, settings_shown
 from benchmark.plan.request import PRESET_NAMES
+from benchmark.report.marked import TITLES
 
 NAMED = 6  # policies in a sentence
 GROUP = ["task", "data", "obs_type", "preset"]
@@ -43,9 +44,10 @@ def _compared(methods: pd.DataFrame, main: pd.DataFrame, groups: int) -> str:
     row = main.iloc[0]
     modes = " and ".join(sorted(set(main["control"])))
     seeds = int(main["train_seeds"].max())
+    task = TITLES.get(row["task"], row["task"])
     text = (
         f"{_count(len(main), 'policy', 'policies')} ({_count(main['method'].nunique(), 'method')}, "
-        f"{modes} control) learned {row['task']} from {row['data']} demonstrations "
+        f"{modes} control) learned {task} from {row['data']} demonstrations "
         f"({row['obs_type']}, {row['preset']} preset, {_count(seeds, 'training seed')}) and play "
         f"{_count(int(row['episodes']) // seeds, 'test episode')} each"
     )
@@ -78,7 +80,7 @@ def _families(main: pd.DataFrame, shown: list[str]) -> list[str]:
 
 
 def _frame(results: pd.DataFrame, main: pd.DataFrame) -> list[str]:
-    shared = ["task", "data", "preset"]  # the frame has observations of its own
+    shared = ["task", "data"]  # the frame has observations and a preset of its own
     same = results.merge(main[shared].drop_duplicates())
     found = {row["role"]: row for row in same.to_dict("records") if row["role"] != "method"}
     if len(found) < 2:

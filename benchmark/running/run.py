@@ -18,9 +18,11 @@ from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.tasks import Task, get_task
 from benchmark.running.motion import STUCK_SECONDS, motion_measures
 from benchmark.running.once import once
+from benchmark.running.recorded import ACTIONS, record, recorded_name
 from benchmark.running.rollout import AgentPolicy, Trace, play
-from benchmark.running.store import Run, describe, write_parquet
+from benchmark.running.store import MEASURED, Run, describe, write_parquet
 from benchmark.running.train import Validate, train
+from benchmark.sealed import write_sealed
 from envs.demos.demonstrations import Demonstrations
 
 TOGETHER = 200
@@ -94,17 +96,29 @@ def train_cell(
 def evaluate_cell(cell: Cell, config: EvalConfig, store: Path, place: Place) -> pd.DataFrame:
     """Play a trained cell if that is not done yet.
 
-    At the chosen action horizon, the trials that it is chosen by are played before.
+    At the chosen action horizon, the trials that it is chosen by are played before. Some episodes
+    are recorded of what is played first on test seeds, and at the chosen action horizon.
 
     Returns:
         A row an episode, with the columns that say what was run.
     """
     run = Run(cell, store)
+    is_first = config.split == "test" and not any((run.folder / MEASURED).glob("recorded-*"))
+    records = is_first or config.action_horizon == CHOSEN
     if config.action_horizon == CHOSEN:
         for trial in horizon_trials(cell):
             evaluate_cell(cell, trial, store, place)
         config = run.resolved(config)
-    once(run.evaluation_path(config), lambda path: write_parquet(place.play(run, config), path))
+
+    def write(path: Path) -> None:
+        episodes = place.play(run, config)
+        if records:
+            seen = record(get_task(cell.task), cell.control, episodes)
+            if seen is not None:
+                write_sealed(run.folder / MEASURED / recorded_name(config), seen)
+        write_parquet(episodes.drop(columns=ACTIONS), path)
+
+    once(run.evaluation_path(config), write)
     return run.episodes(config)
 
 
@@ -121,7 +135,11 @@ def evaluate(agent: Agent, cell: Cell, config: EvalConfig) -> pd.DataFrame:
 
 
 def play_batch(agent: Agent, cell: Cell, config: EvalConfig, seeds: Sequence[int]) -> pd.DataFrame:
-    """Play one batch of the episodes of `config`, see `batches`."""
+    """Play one batch of the episodes of `config`, see `batches`.
+
+    Returns:
+        A row an episode; ACTIONS holds what was executed, (length, Da), and is not kept.
+    """
     if config.inference_steps:
         agent.set_inference_steps(config.inference_steps)
     if config.sampler:
@@ -131,7 +149,10 @@ def play_batch(agent: Agent, cell: Cell, config: EvalConfig, seeds: Sequence[int
     policy, trace = AgentPolicy(agent, seeds), Trace()
     episodes = play(policy, task, cell.obs_type, cell.control, seeds, config, what, trace=trace)
     motion = _motion(trace, episodes, cell, task)
-    return describe(pd.concat([episodes, motion], axis=1), cell, config, agent.inference_steps)
+    actions = np.stack(trace.actions, axis=1)  # (N, T, Da)
+    executed = [own[:length] for own, length in zip(actions, episodes["length"], strict=True)]
+    played = pd.concat([episodes, motion], axis=1).assign(**{ACTIONS: executed})
+    return describe(played, cell, config, agent.inference_steps)
 
 
 def _motion(trace: Trace, episodes: pd.DataFrame, cell: Cell, task: Task) -> pd.DataFrame:

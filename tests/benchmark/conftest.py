@@ -77,7 +77,9 @@ def pusht_episodes(make_episodes: EpisodesMaker) -> pd.DataFrame:
     for method, mean in means.items():
         for control, loss in (("position", 0.0), ("velocity", 0.12)):
             raw = mean - loss + difficulty + rng.gumbel(0.08, 0.12, (3, 50)) * -1 + 0.16
-            frames.append(make_episodes(method, np.clip(raw, 0, 1), control=control))
+            cells = np.repeat([f"{method}-{control}-{seed}" for seed in (42, 43, 44)], 50)
+            scores = np.clip(raw, 0, 1)
+            frames.append(make_episodes(method, scores, control=control, cell=cells))
     replayed = make_episodes(
         "demonstrations, replayed",
         np.ones((1, 200)),

@@ -66,3 +66,19 @@ def test_a_page_of_several_tables_says_how_many_demonstrations_where_not_all_wer
     }
     assert page.commands == ("all", "some")
     assert page.machine == {"torch": "2 / 3"}
+
+
+def test_the_rows_that_frame_a_table_are_not_repeated_for_every_preset(
+    pusht_episodes: pd.DataFrame,
+) -> None:
+    nothing = pd.DataFrame()
+    quick = Record(pusht_episodes.assign(preset="quick"), nothing)
+    groups = [
+        (Group(f"pusht-human-{preset}", SweepConfig(data="human"), "", ()), record)
+        for preset, record in (("laptop", Record(pusht_episodes, nothing)), ("quick", quick))
+    ]
+    (page,) = joined(groups).values()
+    methods = page.episodes["method"].value_counts()
+    assert methods["demonstrations, replayed"] == 200
+    assert methods["hold-still"] == 50
+    assert methods["bet"] == 600

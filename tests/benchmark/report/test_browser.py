@@ -7,10 +7,33 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.evidence.text_table import Table
 from benchmark.report.page import Record, page
+from benchmark.report.shown_study import ShownStudy
 
 pytest.importorskip("playwright", reason="no playwright here; `make test-browser` installs it")
 from playwright.sync_api import Browser, Page, sync_playwright
+
+# The agent runs down beside the T, to different ends.
+RECORDED = [
+    {
+        "kind": kind,
+        "seed": 300_000 + length,
+        "length": length,
+        "score": score,
+        "is_success": score == 1,
+        "every": 2,
+        "states": [[100.0, 100.0 + step, 300.0, 300.0, 0.5] for step in range(0, length + 1, 2)],
+    }
+    for kind, length, score in (("best", 40, 1.0), ("worst", 60, 0.1), ("median", 50, 1.0))
+]
+STUDY = ShownStudy(
+    "latency-pusht-human-laptop",
+    "Position control bears <b>latency</b>.",
+    "DP Sec. IV-C",
+    Table("Verdicts", ("claim", "verdict"), (("bears it", "holds"),), "ll"),
+    pictures=(("Score against latency.", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),),
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +57,11 @@ def file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     path = tmp_path_factory.mktemp("browser") / "pusht.html"
-    path.write_text(page(Record(pusht_episodes, pusht_history), pusht_results))
+    first = pusht_results[pusht_results["role"] == "method"].iloc[0]
+    same = (pusht_episodes[["method", "control"]] == first[["method", "control"]]).all(axis=1)
+    cell = pusht_episodes[same]["cell"].iloc[0]
+    record = Record(pusht_episodes, pusht_history, recorded={cell: RECORDED}, studies=[STUDY])
+    path.write_text(page(record, pusht_results))
     return path
 
 
@@ -91,6 +118,98 @@ def test_filters_leave_the_rows_that_fit_and_say_how_many(opened: Page) -> None:
     opened.get_by_label("method").select_option("ibc")
     assert column(opened, "method") == ["demonstrations, replayed", "ibc *", "hold-still"]
     assert opened.get_by_role("status").first.inner_text() == "3 of 12 rows"
+
+
+def lines(shown: Page) -> int:
+    return shown.locator("#times-figure > svg path.line").count()
+
+
+def test_the_legend_and_the_filters_show_and_hide_curves(opened: Page) -> None:
+    assert lines(opened) == 5  # one of each method
+    legend = opened.locator("#times-figure .legend")
+    pressed = legend.get_by_role("button", pressed=True)
+    pressed.first.click()
+    assert lines(opened) == 4
+    opened.get_by_label("method").select_option("ibc")
+    assert legend.get_by_role("button").count() == 2
+    legend.get_by_role("button", pressed=False).click()
+    assert lines(opened) == 2
+    assert opened.locator("#times-figure path.band").count() == 1
+
+
+def test_recorded_episodes_play_to_their_end_and_follow_the_slider(opened: Page) -> None:
+    explorer = opened.locator("#explorer")
+    assert explorer.get_by_role("img").count() == 3
+    captions = explorer.locator("figcaption").all_inner_texts()
+    assert [text.split()[0] for text in captions] == ["Best", "Median", "Worst"]
+    assert captions[0].startswith(
+        "Best episode: solved after 4.0 s, score 1, 40 steps, seed 300040"
+    )
+    picture = "document.querySelector('#explorer canvas').toDataURL()"
+    before = opened.evaluate(picture)
+    explorer.get_by_role("button", name="Play").click()
+    opened.wait_for_function("document.querySelector('#explorer input').value === '60'")
+    assert explorer.get_by_role("button", name="Play").is_visible()
+    assert explorer.locator("output").inner_text() == "6.0 s"
+    assert opened.evaluate(picture) != before
+    opened.get_by_label("time", exact=True).press("Home")
+    assert opened.evaluate(picture) == before
+
+
+def test_two_policies_are_compared_episode_by_episode(
+    opened: Page, pusht_episodes: pd.DataFrame
+) -> None:
+    pairs = opened.get_by_role("region", name="Two policies")
+    pairs.get_by_label("across").select_option("ibc, position")
+    pairs.get_by_label("up").select_option("bet, velocity")
+    solves = pusht_episodes.pivot_table("is_success", "seed", ["method", "control"]) >= 0.5
+    ibc, bet = solves["ibc", "position"].loc[300_000:], solves["bet", "velocity"].loc[300_000:]
+    counts = [(ibc & bet).sum(), (ibc & ~bet).sum(), (~ibc & bet).sum(), (~ibc & ~bet).sum()]
+    assert pairs.locator("td").all_inner_texts() == [str(count) for count in counts]
+    assert (
+        f"50 shared initial states: both solve {counts[0]};"
+        in pairs.get_by_role("status").inner_text()
+    )
+    assert pairs.locator("circle").count() > 20
+    pairs.get_by_label("by").select_option("length")
+    assert pairs.locator("svg text").last.text_content() == "length (s) of bet, velocity"
+
+
+def test_every_training_is_a_line_of_the_quantity_that_is_chosen(opened: Page) -> None:
+    trainings = opened.get_by_role("region", name="Training")
+    assert trainings.get_by_role("img").count() == 5
+    assert trainings.locator("path.line").count() == 30
+    scores = trainings.locator("path.line").first.get_attribute("d")
+    trainings.get_by_label("quantity").select_option("loss")
+    assert trainings.locator("path.line").count() == 30
+    assert trainings.locator("path.line").first.get_attribute("d") != scores
+
+
+def test_a_study_is_shown_with_verdict_and_figure_and_its_words_are_no_markup(opened: Page) -> None:
+    study = opened.get_by_role("region", name=STUDY.name, exact=True)
+    assert "Position control bears <b>latency</b>." in study.inner_text()
+    assert study.get_by_role("cell", name="holds").is_visible()
+    assert study.locator("img").evaluate("(image) => image.complete")
+
+
+def test_everything_can_be_reached_by_keyboard_and_has_a_name(opened: Page) -> None:
+    nameless = """[...document.querySelectorAll("button, select, input, [role=img], [tabindex]")]
+        .filter((node) => !node.labels?.length && !node.textContent.trim() &&
+            !node.getAttribute("aria-label") && !node.getAttribute("aria-labelledby"))
+        .map((node) => node.outerHTML.slice(0, 80))"""
+    assert opened.evaluate(nameless) == []
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.activeElement.id") == "theme"
+
+
+def test_print_shows_the_tables_and_no_controls(opened: Page) -> None:
+    opened.emulate_media(media="print")
+    assert not opened.locator("#filters").is_visible()
+    assert not opened.locator("nav").is_visible()
+    assert opened.locator("#results-table table").is_visible()
+    assert (
+        opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    )
 
 
 def test_the_theme_turns_and_is_remembered(opened: Page) -> None:
