@@ -19,6 +19,7 @@ spaced = $(subst $(comma), ,$(1))
 STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
 	$(if $(METHODS),--methods $(call spaced,$(METHODS))) $(if $(SEEDS),--seeds $(call spaced,$(SEEDS))) \
 	$(if $(DATA),--data $(DATA)) $(if $(DATA_PATH),--data-path "$$DATA_PATH") \
+	$(if $(FILTER_KEY),--filter-key $(FILTER_KEY)) \
 	$(if $(OUT),--out "$$OUT") $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE)) \
 	$(if $(ENGINE),--engine $(ENGINE))
 BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
@@ -35,7 +36,8 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|pusht-image|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE OUT=FOLDER EVIDENCE=1 WORKERS=N DEVICE=cpu ENGINE=local|ray STUDY=all|action-horizon|..."
+	@echo "  DATA=scripted|human DATA_PATH=FILE FILTER_KEY=train OUT=FOLDER EVIDENCE=1 WORKERS=N DEVICE=cpu"
+	@echo "  ENGINE=local|ray STUDY=all|action-horizon|..."
 	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz OPEN=1 (report)"
 
 $(BIN)/python:

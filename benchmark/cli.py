@@ -60,6 +60,7 @@ def run_command(
     seed: int = 42,
     data: Source = "scripted",
     data_path: Path | None = None,
+    filter_key: str | None = None,
     obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
     device: str | None = None,
@@ -74,6 +75,7 @@ def run_command(
         seed: Training seed.
         data: scripted or human demonstrations.
         data_path: File of human demonstrations.
+        filter_key: Only what a robomimic file lists under this key, such as train.
         obs_type: What the policy observes; None takes the task's default.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
         device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
@@ -90,6 +92,7 @@ def run_command(
         seeds=(seed,),
         data=data,
         data_path=data_path,
+        filter_key=filter_key,
         obs_type=obs_type,
         set=set,
     )
@@ -189,6 +192,7 @@ def search_command(
     seeds: tuple[int, ...] = SEARCH_SEEDS,
     data: Source = "scripted",
     data_path: Path | None = None,
+    filter_key: str | None = None,
     episodes: int = SEARCH_EPISODES,
     out: Path = Path("results/search"),
     device: str | None = None,
@@ -206,6 +210,7 @@ def search_command(
         seeds: Training seeds.
         data: scripted or human demonstrations.
         data_path: File of human demonstrations.
+        filter_key: Only what a robomimic file lists under this key, such as train.
         episodes: Validation episodes of each training.
         out: Folder of the log.
         device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
@@ -223,6 +228,7 @@ def search_command(
         seeds=seeds,
         data=data,
         data_path=data_path,
+        filter_key=filter_key,
     )
     search(config, candidates, episodes, out, default_store())
     return 0

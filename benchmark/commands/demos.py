@@ -144,13 +144,6 @@ def _recorded(
     task: Task, source: Source, path: Path | None, filter_key: str | None
 ) -> Demonstrations:
     """Demonstrations as they were recorded, with all that the file holds."""
-    if filter_key is not None:
-        if task.filtered is None or path is None:
-            raise ValueError(
-                f"--filter-key {filter_key} given, but files of {task.name} have no filter keys, "
-                "or no file is: drop it"
-            )
-        return task.filtered(path, filter_key)
     if task.recorded is not None:
-        return task.recorded(source, path)
-    return task.load(source, task.obs_types[0], path, None, 0)
+        return task.with_key(task.recorded, filter_key)(source, path)
+    return task.with_key(task.load, filter_key)(source, task.obs_types[0], path, None, 0)

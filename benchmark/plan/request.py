@@ -33,6 +33,8 @@ class Request:
     """Source of the demonstrations."""
     data_path: Path | None = None
     """File of human demonstrations."""
+    filter_key: str | None = None
+    """Only what a robomimic file lists under this key, such as train."""
     episodes: int | None = None
     """Test episodes of each evaluation; None takes the preset's."""
     workers: int | None = None
@@ -49,6 +51,10 @@ class Request:
     def __post_init__(self) -> None:
         if self.preset not in PRESET_NAMES:
             raise UsageError(f"no preset {self.preset!r}; presets: {', '.join(PRESET_NAMES)}")
+        if self.filter_key is not None and self.data_path is None:
+            raise UsageError(
+                f"filter_key {self.filter_key!r} given, but no file: name one with --data-path"
+            )
         for name in ("episodes", "workers", "num_demonstrations"):
             value = getattr(self, name, None)
             if value is not None and value < 1:

@@ -87,7 +87,8 @@ def described(config: SweepConfig) -> DataSet | None:
 def load_demonstrations(config: SweepConfig) -> Demonstrations:
     """The demonstrations that all cells of a sweep are trained on."""
     task = get_task(config.task)
-    return task.load(config.data, _obs_type(config), config.data_path, config.num_demonstrations, 0)
+    load = task.with_key(task.load, config.filter_key)
+    return load(config.data, _obs_type(config), config.data_path, config.num_demonstrations, 0)
 
 
 def _obs_type(config: SweepConfig) -> str:

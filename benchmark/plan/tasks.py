@@ -106,8 +106,9 @@ class Task:
     reading tells."""
     recorded: Callable[[Source, Path | None], Demonstrations] | None = None
     """Demonstrations of a source, or in a file, with all that was recorded; None takes `load`."""
-    filtered: Callable[[Path, str], Demonstrations] | None = None
-    """What a file lists under a filter key; None where files have none."""
+    has_filter_keys: bool = False
+    """Whether files list demonstrations under filter keys; `load` and `recorded` then take one as
+    `filter_key`."""
     public_path: Callable[[], Path] | None = None
     """Where the public human demonstrations are kept once imported."""
     demo_facts: Callable[[Demonstrations], list[tuple[str, str]]] | None = None
@@ -119,6 +120,23 @@ class Task:
     what the environment renders; None where none are recorded."""
     with_pauses: Callable[[Demonstrations, float, Any, int], Demonstrations] | None = None
     """Demonstrations, rate of idle steps, observation type and seed to the same with pauses."""
+
+    def with_key(
+        self, read: Callable[..., Demonstrations], filter_key: str | None
+    ) -> Callable[..., Demonstrations]:
+        """`load` or `recorded`, held to what a file lists under a filter key.
+
+        Raises:
+            ValueError: If there is a key, and files of this task have none.
+        """
+        if filter_key is None:
+            return read
+        if not self.has_filter_keys:
+            raise ValueError(
+                f"--filter-key {filter_key} given, but files of {self.name} have no filter keys: "
+                "drop it"
+            )
+        return partial(read, filter_key=filter_key)
 
     def actions_of(self, demos: Demonstrations, control: Control) -> NDArray[np.float64]:
         """The actions of demonstrations under a control mode, (N, Da)."""
@@ -255,10 +273,6 @@ def _robosuite_shapes(state_dim: int, obs_type: str) -> dict[str, tuple[int, ...
     return {"state": (state_dim,)}
 
 
-def _filtered(name: TaskName, path: Path, key: str) -> Demonstrations:
-    return robosuite_sources.recorded_robosuite(name, "human", path, filter_key=key)
-
-
 def _robosuite(name: TaskName) -> Task:
     scene = SCENES[name]
     return Task(
@@ -282,7 +296,7 @@ def _robosuite(name: TaskName) -> Task:
         ),
         catalogue=partial(robosuite_sources.catalogue, name),
         recorded=partial(robosuite_sources.recorded_robosuite, name),
-        filtered=partial(_filtered, name),
+        has_filter_keys=True,
         demo_facts=partial(robosuite_facts, name),
         shown_by="frames",
     )

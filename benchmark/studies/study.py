@@ -90,9 +90,8 @@ class StudyConfig(StudyRequest):
 
     def loader(self, num_demonstrations: int | None = None) -> partial[Demonstrations]:
         """Gives the demonstrations, also in another process."""
-        return partial(
-            _load, self.task, self.data, self.obs_type, self.data_path, num_demonstrations
-        )
+        source = self.data, self.obs_type, self.data_path, num_demonstrations
+        return partial(_load, self.task, self.filter_key, *source)
 
     def described(self, num_demonstrations: int | None = None) -> Described:
         """What the demonstrations are; they are read only where nothing else tells."""
@@ -101,6 +100,7 @@ class StudyConfig(StudyRequest):
             preset=self.preset,
             data=self.data,
             data_path=self.data_path,
+            filter_key=self.filter_key,
             num_demonstrations=num_demonstrations,
         )
         return described(config) or self.loader(num_demonstrations)()
@@ -127,9 +127,15 @@ class StudyConfig(StudyRequest):
 
 @lru_cache(maxsize=8)
 def _load(
-    task: str, data: Source, obs_type: str, path: Path | None, num_demonstrations: int | None
+    name: str,
+    filter_key: str | None,
+    data: Source,
+    obs_type: str,
+    path: Path | None,
+    num_demonstrations: int | None,
 ) -> Demonstrations:
-    return get_task(task).load(data, obs_type, path, num_demonstrations, 0)
+    task = get_task(name)
+    return task.with_key(task.load, filter_key)(data, obs_type, path, num_demonstrations, 0)
 
 
 @dataclass(frozen=True)
