@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from baselines import METHODS
 from benchmark import cli
@@ -87,7 +88,7 @@ def test_the_blocks_of_an_environment_step_it(name: str) -> None:
 
 
 @pytest.mark.usefixtures("beside_results")
-def test_a_checkpoint_plays_in_a_loop_of_ones_own_and_has_a_held_out_loss(
+def test_a_checkpoint_plays_in_a_loop_of_ones_own_is_filmed_and_has_a_held_out_loss(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_blocks(CHECKPOINT)
@@ -97,6 +98,9 @@ def test_a_checkpoint_plays_in_a_loop_of_ones_own_and_has_a_held_out_loss(
     assert few.startswith("4 steps: success True, coverage 0.9")
     trained, held_out = map(float, re.findall(r"\d\.\d+", losses))
     assert 0 < trained < held_out / 2
+    with Image.open("pusht.gif") as film:
+        assert film.size == (320, 320)
+        assert film.n_frames > 50
 
 
 def test_demonstrations_written_by_a_script_are_trained_on(beside_results: Path) -> None:
