@@ -315,6 +315,23 @@ def export_command(
     return export_command(run, to, episodes, action_horizon, _command())
 
 
+def look_command(
+    run: tyro.conf.Positional[str],
+    to: tyro.conf.Positional[Path],
+    seed: int | None = None,
+) -> int:
+    """Draw what a policy of images looks at: keypoints over frames, a video, hidden patches.
+
+    Args:
+        run: Folder or name of a trained run.
+        to: Folder that the pictures are written to.
+        seed: Of the episode; None takes the first validation seed.
+    """
+    from benchmark.commands.look import look_command
+
+    return look_command(run, to, seed)
+
+
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
     """Measure this machine: environment steps, training, predictions, an evaluation.
 
@@ -348,6 +365,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "play": play_command,
     "keep": keep_command,
     "export": export_command,
+    "look": look_command,
     "results": results_command,
     "perf": perf_command,
     "doctor": doctor_command,

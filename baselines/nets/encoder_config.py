@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from baselines.choices import check_choice, check_least, check_multiple
+from baselines.choices import LATER, check_choice, check_least, check_multiple
 
 Norm = Literal["group", "batch"]
 Pooling = Literal["spatial-softmax", "average"]
@@ -23,9 +23,9 @@ class EncoderConfig:
     """Over groups of 16 channels of an image, or over a batch of images."""
     pooling: Pooling = "spatial-softmax"
     """What becomes of the last feature map: the places of 32 features, or the mean of each."""
-    weights: str = ""
+    weights: str = field(default="", metadata=LATER)
     """File of torchvision's ResNet-18 that training starts from; empty starts at random."""
-    learning_rate_share: float = 1.0
+    learning_rate_share: float = field(default=1.0, metadata=LATER)
     """The residual network's learning rate as a share of all else's; 0 freezes it."""
 
     def __post_init__(self) -> None:

@@ -112,6 +112,30 @@ class ImageEncoder(nn.Module):
         features: Tensor = self.head(self.pooling(maps).flatten(1))
         return features
 
+    def keypoints(self, images: Tensor) -> Tensor:
+        """Where the features of the spatial softmax are in images, as seen at run time.
+
+        Args:
+            images: (n, H, W, 3), uint8.
+
+        Returns:
+            Columns and rows, px, (n, 32, 2).
+
+        Raises:
+            ValueError: If the encoder averages instead, and so knows no places.
+        """
+        if not isinstance(self.pooling, SpatialSoftmax):
+            raise ValueError("this encoder averages its features: they have no places")
+        places: list[Tensor] = []
+        hook = self.pooling.register_forward_hook(lambda *args: places.append(args[2]))
+        self(images)
+        hook.remove()
+        # Cell i of the last feature map looks at the crop around pixel 32 i.
+        cells = [-(-side // STRIDE) for side in self.crop]
+        reach = torch.tensor([STRIDE * (count - 1) for count in reversed(cells)])
+        margin = torch.tensor([(images.shape[axis] - self.crop[axis - 1]) // 2 for axis in (2, 1)])
+        return (places[0].float().cpu() + 1) / 2 * reach + margin
+
     def train(self, mode: bool = True) -> Self:
         """As any module, but for a frozen network: it keeps the statistics that it begins with."""
         super().train(mode)

@@ -17,7 +17,7 @@ from envs.control import CONTROLS, Control
 from envs.demos.files import decoding
 
 SHIPPED = Path(__file__).resolve().parents[2] / "results" / "policies"
-"""Policies that come with the repository, a folder each, named TASK-OBSERVATIONS."""
+"""Policies that come with the repository, a folder each."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,14 @@ def shipped_folder(task: str) -> Path:
     Raises:
         UsageError: If none does.
     """
-    found = sorted(SHIPPED.glob(f"{task}-*"))
-    if not found:
-        there = ", ".join(sorted({path.name.split("-")[0] for path in SHIPPED.glob("*-*")}))
-        raise UsageError(f"no policy of {task} is shipped; there are some of: {there or 'none'}")
-    return found[0]
+    shipped = {
+        str(json.loads(read_sealed(path))["task"]): path.parent
+        for path in sorted(SHIPPED.glob("*/config.json"))
+    }
+    if task not in shipped:
+        there = ", ".join(sorted(shipped)) or "none"
+        raise UsageError(f"no policy of {task} is shipped; there are some of: {there}")
+    return shipped[task]
 
 
 def _folder(where: str) -> Path:

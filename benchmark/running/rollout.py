@@ -98,12 +98,15 @@ class AgentPolicy:
         if every := self._agent.reset_every:
             seen = 1 + (self._predictions - 1) % every
             window = {name: value[:, -seen:] for name, value in window.items()}
-        return {
-            name: torch.as_tensor(
-                value, dtype=None if value.dtype == np.uint8 else torch.float32
-            ).to(self._device)
-            for name, value in window.items()
-        }
+        return {name: value.to(self._device) for name, value in as_tensors(window).items()}
+
+
+def as_tensors(window: Frame) -> Obs:
+    """Observations as agents take them: images as they are, numbers in single precision."""
+    return {
+        name: torch.as_tensor(value, dtype=None if value.dtype == np.uint8 else torch.float32)
+        for name, value in window.items()
+    }
 
 
 class HoldStill:
@@ -181,7 +184,7 @@ def rollout(
     obs, info = env.reset(seed=list(seeds), options=options)  # type: ignore[arg-type]
     record = _Record(len(seeds), info, max_lengths)
     memory = policy.obs_horizon + config.latency
-    frames: deque[Frame] = deque([_frame(obs)] * memory, maxlen=memory)
+    frames: deque[Frame] = deque([observed(obs)] * memory, maxlen=memory)
     if trace is not None:
         trace.frames.append({"state": frames[-1]["state"]})
     taken = 0
@@ -203,7 +206,7 @@ def rollout(
             if can_choose:
                 artist.draws = _is_seen(taken, policy.obs_horizon, config)
             obs, reward, terminated, truncated, info = env.step(actions[:, step])
-            frames.append(_frame(obs))
+            frames.append(observed(obs))
             record.stepped(reward, terminated | truncated, info)
             if trace is not None:
                 trace.actions.append(actions[:, step])
@@ -271,7 +274,7 @@ class _Record:
         )
 
 
-def _frame(obs: Any) -> Frame:
+def observed(obs: Any) -> Frame:
     """Observations of a vector environment by name; copied, since environments reuse buffers."""
     if isinstance(obs, dict):
         return {
