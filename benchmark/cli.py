@@ -266,6 +266,7 @@ def plan_command(
     power: float = 0.8,
     by: Literal["success", "score"] = "success",
     training_spread: float | None = None,
+    cells: int | None = None,
 ) -> int:
     """Say how many training seeds and episodes a difference needs, and what that costs here.
 
@@ -276,11 +277,17 @@ def plan_command(
         by: The outcome.
         training_spread: Standard deviation of a policy's mean between its trainings; None
             estimates it, for which two policies must have two training seeds each.
+        cells: Say instead what a sweep of so many cells like these costs and moves on a cluster.
     """
-    from benchmark.commands.plan import plan_command
     from benchmark.running.store import default_store
 
     _compute_on(config.device)
+    if cells is not None:
+        from benchmark.commands.sweep_cost import sweep_cost_command
+
+        return sweep_cost_command(config, cells, default_store())
+    from benchmark.commands.plan import plan_command
+
     column = "is_success" if by == "success" else "score"
     return plan_command(config, difference, power, column, training_spread, default_store())
 

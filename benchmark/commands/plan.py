@@ -52,7 +52,7 @@ def plan_command(
             f"difference {difference} with power {power}: the difference must lie within 0 and 1 "
             "(a share of success or of the score), the power within 0.05 and 1"
         )
-    cells = _known(config, store)
+    cells = known_cells(config, store)
     spread, source = _spread(_tables(cells, config, column, store), column, training_spread)
     train, play = _costs(cells, config, store)
     found = plans(spread, difference, EPISODES, power=power)
@@ -86,7 +86,7 @@ def plan_command(
     return 0
 
 
-def _known(config: SweepConfig, store: Path) -> list[Cell]:
+def known_cells(config: SweepConfig, store: Path) -> list[Cell]:
     """Finished cells of any training seed that are like those asked for."""
     asked = plan(config)
     like = asked[0]
@@ -159,7 +159,7 @@ def _spread(
 def _costs(cells: Sequence[Cell], config: SweepConfig, store: Path) -> tuple[float, float]:
     """Seconds of a training and of an episode, medians over cells."""
     trainings, episodes = [], []
-    step = _step_seconds(cells[0])
+    step = step_seconds(cells[0])
     for cell in cells:
         run = Run(cell, store)
         trainings.append(float(run.history()["seconds"].iloc[-1]))
@@ -169,7 +169,7 @@ def _costs(cells: Sequence[Cell], config: SweepConfig, store: Path) -> tuple[flo
     return float(np.median(trainings)), float(np.median(episodes))
 
 
-def _step_seconds(cell: Cell) -> float:
+def step_seconds(cell: Cell) -> float:
     """Seconds of an environment step on this machine."""
     with closing(get_task(cell.task).make_vec(TIMED_ENVS, cell.obs_type, cell.control)) as env:
         first = FIRST_SEED["validation"]

@@ -52,15 +52,12 @@ from benchmark.running.allocator import keep_freed_memory
 from benchmark.running.machine import DEVICE, best_device
 from benchmark.running.run import batches, play_batch, validation
 from benchmark.running.store import Run
+from benchmark.running.traffic import CARRY_SECONDS, pause
 from benchmark.running.train import training
 from benchmark.running.workers import Job, attempt, default_workers, interrupted_by_terminate
 from benchmark.sealed import write_sealed
 from envs.demos.demonstrations import Demonstrations
 
-CARRY_SECONDS = 60.0
-"""A node that dies costs at most about so much of a training, where `CARRY_RATE` allows it."""
-CARRY_RATE = 50e6
-"""Bytes a second of training states that reach the driver, all cells together."""
 TELL_SECONDS = 1.0
 DEATHS = 3
 """So many nodes may die in a row under a cell that makes no progress."""
@@ -168,13 +165,12 @@ class _Cluster:
     def train(self, run: Run, demos: Callable[[], Demonstrations], keeps_checkpoints: bool) -> None:
         """See `Place.train`."""
         given = self._given(demos)
-        rate = CARRY_RATE / self.engine.workers
 
         def once() -> None:
             resources = self._resources(num_returns="streaming")
             begun = ray.put(_files(run.folder, ("state.safetensors", "checkpoints")))
             arguments = (run.cell, self.mark, [begun], given, keeps_checkpoints)
-            pace = self.engine.cpus, self.engine.carry_seconds, rate
+            pace = self.engine.cpus, self.engine.workers, self.engine.carry_seconds
             what = f"{run.cell.method} {run.cell.control}: train"
             with (
                 self._followed(_train.options(**resources).remote(*arguments, *pace)) as stream,
@@ -268,8 +264,8 @@ def _train(
     demos: Demonstrations,
     keeps_checkpoints: bool,
     cpus: int,
+    workers: int,
     carry_seconds: float,
-    rate: float,
 ) -> Iterator[int | Files]:
     """Train a cell, or continue.
 
@@ -280,8 +276,8 @@ def _train(
         demos: What it is trained on.
         keeps_checkpoints: Whether the last averages of the weights are kept too.
         cpus: Cores that it may use.
+        workers: Cells that are trained at a time.
         carry_seconds: Between two states that are sent, at least.
-        rate: Bytes of them a second, at most.
 
     Yields:
         Its updates so far, once a second; and files of the cell that are new to the driver.
@@ -292,19 +288,19 @@ def _train(
         if not is_shared:
             _new(run, carried)
         told = sent = time.monotonic()
-        pause = carry_seconds
+        wait = carry_seconds
         for trainer in training(run, demos, device, validation(cell), keeps_checkpoints):
             now = time.monotonic()
             if now - told >= TELL_SECONDS:
                 yield trainer.update
                 told = now
-            if now - sent >= pause and not is_shared:
+            if now - sent >= wait and not is_shared:
                 trainer.check_finite()
                 trainer.save(run)
                 files = _new(run, carried)
                 yield files
                 sent = time.monotonic()
-                pause = max(carry_seconds, sum(map(len, files.values())) / rate)
+                wait = pause(sum(map(len, files.values())), workers, carry_seconds)
         yield {} if is_shared else _new(run, carried)
 
 
