@@ -120,7 +120,7 @@ def check_device() -> Iterator[Finding]:
     from benchmark.running.machine import best_device
 
     device = best_device()
-    name = f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
+    name = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = torch.get_num_threads()
     torch.ones(2, device=device).sum().item()  # a driver may be found and yet not work

@@ -33,7 +33,7 @@ def best_device() -> torch.device:
 
 def machine(device: torch.device) -> dict[str, str]:
     """What a page says of the machine and the versions, without naming the machine."""
-    accelerator = torch.cuda.get_device_name() if device.type == "cuda" else "none"
+    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     simulators = filter(find_spec, ("pymunk", "mujoco", "robosuite"))  # the last two are optional
     packages = ("dpbench", "torch", "numpy", "gymnasium", *simulators)
     has = torch.cpu.get_capabilities()
