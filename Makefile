@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS_VENV := .venv-peers
 DPBENCH := $(BIN)/python -m benchmark
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,\
@@ -30,7 +31,7 @@ INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.
 	$(if $(filter ray,$(ENGINE)),$(VENV)/.installed-ray)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-slow test-ray docs check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-peers test-slow test-ray docs check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -117,6 +118,16 @@ test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
 docs: $(VENV)/.installed-docs ## Build the documentation into site/; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo "$(CURDIR)/site/index.html"
+
+$(PEERS_VENV)/.installed: pyproject.toml constraints.txt
+	@echo "installing Stable-Baselines3 and TorchRL into $(PEERS_VENV), beside dpbench"
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+		-e '.[peers]'
+	@touch $@
+
+test-peers: $(PEERS_VENV)/.installed ## Let Stable-Baselines3 and TorchRL collect from the environments
+	@$(PEERS_VENV)/bin/python -m pytest -m peers -W default tests/peers
 
 check: $(VENV)/.installed-dev ## Check format, lint and types
 	@$(BIN)/python -m ruff format --check .

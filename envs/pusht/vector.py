@@ -74,7 +74,8 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         if render_mode == "human":
             raise ValueError('render_mode "human" shows one table; use "rgb_array" here')
         self._episodes = Episodes(num_envs, max_episode_steps, autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self._episodes.mode}
+        self.autoreset_mode = self._episodes.mode
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.render_mode = num_envs, render_mode
         self.obs_type, self.control = obs_type, control
         self.draws = True
@@ -167,7 +168,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         success = self._coverage[live] > SUCCESS_COVERAGE
         terminated, truncated = self._episodes.stepped(live, success)
         final, ended = {}, terminated | truncated
-        if self._episodes.mode is AutoresetMode.SAME_STEP and ended.any():
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
             final = last_words(self._observe(), self._measures(), ended)
             self._begin(np.flatnonzero(ended))
         told = np.concatenate([begun, live])

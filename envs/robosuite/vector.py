@@ -89,7 +89,8 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         if render_mode == "human":
             raise ValueError('render_mode "human" shows one episode; use "rgb_array" here')
         self._episodes = Episodes(num_envs, max_episode_steps, autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self._episodes.mode}
+        self.autoreset_mode = self._episodes.mode
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.render_mode = num_envs, render_mode
         self.kind = Kind(task, obs_type, control)
         self.draws = True
@@ -171,7 +172,7 @@ class RobosuiteVectorEnv(VectorEnv[Any, Floats, Any]):
         rewards[live] = success
         terminated, truncated = self._episodes.stepped(live, success)
         final, ended = {}, terminated | truncated
-        if self._episodes.mode is AutoresetMode.SAME_STEP and ended.any():
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
             final = last_words(self._observe(), self._measures(), ended)
             self._begin(np.flatnonzero(ended))
         told = np.concatenate([begun, live])

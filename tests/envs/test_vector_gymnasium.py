@@ -112,7 +112,7 @@ def test_every_autoreset_mode_is_that_of_the_sync_vector_env(env_id, arguments, 
 def test_attributes_are_those_of_the_sync_vector_env(env_id, arguments):
     for mode in AutoresetMode:
         ours, theirs = make(env_id, mode, render_mode="rgb_array", **arguments)
-        for name in ("num_envs", "render_mode", "closed"):
+        for name in ("num_envs", "render_mode", "closed", "autoreset_mode"):
             assert getattr(ours, name) == getattr(theirs, name), name
         for kind in ("observation_space", "action_space"):
             for name in (kind, f"single_{kind}"):
