@@ -112,7 +112,7 @@ class Contrast:
             raise ValueError(f"confidence {confidence}: must lie within 0 and 1, such as 0.95")
         below, above = self._training_part(level)
         down, up = self._episode_part(level)
-        low, high = self._bounds()
+        low, high = self.bounds()
         return (
             np.maximum(low, self.estimate - np.sqrt(below + down**2)),
             np.minimum(high, self.estimate + np.sqrt(above + up**2)),
@@ -164,7 +164,8 @@ class Contrast:
         """The mean outcome of each training, (..., S), of the terms with more than one."""
         return [term.table.mean(-1) for term in self.terms if term.table.shape[-2] > 1]
 
-    def _bounds(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
+        """Give the lowest and the highest value that a single contrast can have."""
         ends = [sorted(term.weight * bound for bound in term.bounds) for term in self.terms]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
 
@@ -189,7 +190,7 @@ class Contrast:
 
     def _episode_part(self, level: Array) -> tuple[Array, Array]:
         """Distances below and above the estimate that the initial states' spread gives."""
-        low, high = self._bounds()
+        low, high = self.bounds()
         columns = self._columns
         episodes = columns.shape[-1]
         if not np.isfinite((low, high)).all():

@@ -25,9 +25,10 @@ from benchmark.evidence.crossed import UNBOUNDED, Contrast, Term
 from benchmark.evidence.paired import PairedSuccess
 from benchmark.evidence.stats import CONFIDENCE, Array, Interval, Share, episode_table
 
-BOUNDS = {"score": (0.0, 1.0), "is_success": (0.0, 1.0), "stuck": (0.0, 1.0)}
+BINARY = ("is_success", "stuck", "left", "right", "undecided", "parted", "turned_back")
+"""Columns of 0 and 1."""
+BOUNDS = dict.fromkeys(("score", *BINARY), (0.0, 1.0))
 """Columns whose lowest and highest value are known beforehand; others count as unbounded."""
-BINARY = ("is_success", "stuck")
 _BISECTIONS = 60
 _FAR = 1e4
 
@@ -139,14 +140,14 @@ class Ratio:
         """Give the ratio with its limits; NaN limits where the denominator may be 0."""
         below = float(self.b.mean())
         estimate = float(self.a.mean()) / below if below else np.nan
-        if self.episodes < 2 or not below or self._against(np.inf).interval(confidence).holds(0.0):
+        if self.episodes < 2 or not below or self.against(np.inf).interval(confidence).holds(0.0):
             return Interval(estimate, np.nan, np.nan, confidence, "none: the divisor may be 0")
 
         def reach(far: float) -> float:
             near = estimate
             for _ in range(_BISECTIONS):
                 middle = (near + far) / 2
-                held = self._against(middle).interval(confidence).holds(0.0)
+                held = self.against(middle).interval(confidence).holds(0.0)
                 near, far = (middle, far) if held else (near, middle)
             return near
 
@@ -156,10 +157,10 @@ class Ratio:
 
     def p_value(self, value: float = 1.0) -> float:
         """Give the two-sided p-value of the ratio being `value`."""
-        return self._against(value).p_value() if self.episodes > 1 else 1.0
+        return self.against(value).p_value() if self.episodes > 1 else 1.0
 
-    def _against(self, r: float) -> Contrast:
-        """The contrast a - r b; b alone for an infinite r."""
+    def against(self, r: float) -> Contrast:
+        """What the ratio being r is tested by: a - r b; b alone for an infinite r."""
         if np.isinf(r):
             return Contrast([Term(self.b, 1.0, self.bounds)])
         if not self.is_paired:
@@ -215,6 +216,37 @@ class TrainingDifference:
         if self.seeds < 2:
             return 1.0
         return float(ttest_ind(np.asarray(self.a) - value, self.b, equal_var=False).pvalue)
+
+
+@dataclass(frozen=True)
+class Root:
+    """The square root of an effect of squares, such as a ratio of mean squared errors.
+
+    Attributes:
+        squares: The effect, whose truth is not negative.
+    """
+
+    squares: Effect
+
+    @property
+    def seeds(self) -> int:
+        """Training seeds, of the policy with fewest."""
+        return self.squares.seeds
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of each training."""
+        return self.squares.episodes
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """Give the roots of estimate and limits; a lower limit below 0 becomes 0."""
+        found = self.squares.interval(confidence)
+        estimate, low, high = np.sqrt(np.maximum((found.estimate, found.low, found.high), 0.0))
+        return Interval(float(estimate), float(low), float(high), confidence, found.method)
+
+    def p_value(self, value: float = 0.0) -> float:
+        """Give the two-sided p-value of the root being `value`."""
+        return self.squares.p_value(value**2)
 
 
 @dataclass(frozen=True)

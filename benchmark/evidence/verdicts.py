@@ -28,19 +28,19 @@ decides its claim, so that no interval contradicts its verdict.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from benchmark.evidence.effects import Effect
+from benchmark.evidence.planning import LEAST_SEEDS, detectable, needed
 from benchmark.evidence.stats import Interval
 
 Answer = Literal["holds", "does not hold", "undecided", "suggests", "suggests not"]
 Kind = Literal["above", "below", "within"]
 
 ALPHA = 0.05
-SEEDS_TO_CLAIM = 3
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,45 @@ class Claim:
         holds, fails = max(above, 1 - below), min(below, 1 - above)
         return min(holds, fails)
 
+    def is_on_side(self, interval: Interval) -> bool:
+        """Whether an estimate lies where the claim would hold."""
+        at = interval.estimate
+        if self.kind == "within":
+            return abs(at) < self.value
+        return at > self.value if self.kind == "above" else at < self.value
+
     def _one_sided(self, edge: float) -> float:
         """The p-value of the effect being `edge` or less."""
         half = self.effect.p_value(edge) / 2
         return half if self.effect.interval().estimate > edge else 1 - half
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several claims that are said to hold all at once, such as "shows both ways and commits".
+
+    Attributes:
+        text: What is said to hold, a sentence.
+        parts: What must hold for it.
+    """
+
+    text: str
+    parts: Sequence[Claim]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError(f"{self.text!r} has no parts: there is nothing to judge")
+
+    def p_value(self) -> float:
+        """Give the smaller p-value of the two answers, that all parts hold and that one does not.
+
+        All hold only if each does, so the largest counts uncorrected; that one fails is found in
+        any of them, so the smallest counts times their number.
+        """
+        given = [(part.p_value(), part.is_on_side(part.effect.interval())) for part in self.parts]
+        holds = max(p if on_side else 1.0 for p, on_side in given)
+        fails = len(given) * min(1.0 if on_side else p for p, on_side in given)
+        return min(holds, fails, 1.0)
 
 
 @dataclass(frozen=True)
@@ -90,6 +125,10 @@ class Verdict:
         interval: The effect, at the confidence at which it decides the claim.
         seeds: Training seeds, of the policy with fewest.
         episodes: Episodes of each training.
+        detectable: How far from the claim's limit the truth must lie to be found with chance 80 %;
+            NaN where nothing tells.
+        needs: Where undecided, the seeds and episodes that would decide it with chance 80 % if the
+            truth is the estimate; empty where nothing tells.
     """
 
     claim: str
@@ -98,6 +137,8 @@ class Verdict:
     interval: Interval
     seeds: int
     episodes: int
+    detectable: float = np.nan
+    needs: str = ""
 
     def __str__(self) -> str:
         """One sentence with effect, interval, seeds and episodes."""
@@ -111,7 +152,7 @@ class Verdict:
         )
 
 
-def judge(claims: Sequence[Claim], alpha: float = ALPHA) -> list[Verdict]:
+def judge(claims: Sequence[Claim | Joint], alpha: float = ALPHA) -> list[Verdict]:
     """Judge claims as one family: any false answer among them comes with chance `alpha` at most.
 
     Holm's steps: the smallest p-value must lie below alpha / m, the next below alpha / (m - 1), and
@@ -130,20 +171,27 @@ def judge(claims: Sequence[Claim], alpha: float = ALPHA) -> list[Verdict]:
     for i in np.argsort(p_values, kind="stable"):
         level = alpha / left
         is_open = is_open and p_values[i] <= level
-        verdicts[int(i)] = _verdict(claims[i], level, is_open)
+        verdicts[int(i)] = _judged(claims[i], level, is_open)
         left -= is_open
     return [verdicts[i] for i in range(len(claims))]
+
+
+def _judged(claim: Claim | Joint, level: float, is_open: bool) -> Verdict:
+    if isinstance(claim, Claim):
+        return _verdict(claim, level, is_open)
+    parts = [_verdict(part, level, is_open) for part in claim.parts]
+    return conjunction(claim.text, parts)
 
 
 def conjunction(text: str, verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on all of several claims at once: it holds where each does, fails where one does.
 
-    Judge its parts each with a `judge` of its own: a conjunction needs no correction, since each
-    part must hold. The effect shown is that of the part which decides: one that fails, else one
-    that is undecided, else the one with fewest seeds.
+    Its parts are judged each at the whole level: no correction is needed, since each must hold
+    (`Joint` in `judge` does that). The effect shown is that of the part which decides: one that
+    fails, else one that is undecided, else the one with fewest seeds.
     """
     worst = min(verdicts, key=lambda v: (_RANK.index(v.answer), v.seeds))
-    return Verdict(text, worst.answer, worst.effect, worst.interval, worst.seeds, worst.episodes)
+    return replace(worst, claim=text)
 
 
 _RANK: tuple[Answer, ...] = ("does not hold", "suggests not", "undecided", "suggests", "holds")
@@ -169,7 +217,7 @@ def answer(
     else:
         yes, no = low > value, high < value
         yes, no = (yes, no) if kind == "above" else (no, yes)
-    sure = seeds >= SEEDS_TO_CLAIM
+    sure = seeds >= LEAST_SEEDS
     if yes:
         return "holds" if sure else "suggests"
     if no:
@@ -180,6 +228,19 @@ def answer(
 def _verdict(claim: Claim, level: float, is_open: bool) -> Verdict:
     sides = 2 if claim.kind == "within" else 1
     interval = claim.effect.interval(1 - sides * level)
-    seeds, episodes = claim.effect.seeds, claim.effect.episodes
-    word = answer(interval, seeds, claim.kind, claim.value, is_open)
-    return Verdict(claim.text, word, claim.what, interval, seeds, episodes)
+    effect, value = claim.effect, claim.value
+    word = answer(interval, effect.seeds, claim.kind, value, is_open)
+    estimate = interval.estimate
+    # The limit that the estimate is nearer to.
+    limit = -value if claim.kind == "within" and estimate < 0 else value
+    alpha = sides * level
+    return Verdict(
+        claim.text,
+        word,
+        claim.what,
+        interval,
+        effect.seeds,
+        effect.episodes,
+        detectable(effect, limit, alpha),
+        needed(effect, abs(estimate - limit), limit, alpha) if word == "undecided" else "",
+    )

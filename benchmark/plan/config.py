@@ -20,6 +20,7 @@ from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
+Disturbance = Literal["none", "moved", "turned", "held"]
 MEASURES = 3
 """Version of what an evaluation measures and on which seeds: raised when that changes, so that all
 are played again."""
@@ -64,10 +65,13 @@ class TrainConfig:
     """How often, evenly spread, action error and validation score are measured."""
     validation_episodes: int = 20
     """Episodes of each validation; 0 leaves it out."""
+    held_out: int = field(default=0, metadata=LATER)
+    """Demonstrations, the last ones, that are not trained on: action error is measured on them. 0
+    trains on all and measures it there."""
 
     def __post_init__(self) -> None:
         check_least(self, batch_size=1, checkpoints=1)
-        check_least(self, updates=0, warmup_updates=0, validation_episodes=0)
+        check_least(self, updates=0, warmup_updates=0, validation_episodes=0, held_out=0)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         check_choice("precision", self.precision, get_args(Precision))
@@ -177,12 +181,15 @@ class EvalConfig:
     """How many of them."""
     checkpoint: int = 0
     """0 for the last one; 1 to KEPT for one of those that `--checkpoints` keeps."""
+    disturbance: Disturbance = field(default="none", metadata=LATER)
+    """What happens once in mid-episode (`benchmark.running.disturbance`)."""
 
     def __post_init__(self) -> None:
         check_least(self, action_horizon=CHOSEN, latency=0, inference_steps=0, episodes=1)
         if not 0 <= self.checkpoint <= KEPT:
             raise ValueError(f"checkpoint is {self.checkpoint}; allowed: 0 to {KEPT}")
         check_choice("split", self.split, FIRST_SEED)
+        check_choice("disturbance", self.disturbance, get_args(Disturbance))
 
     @property
     def id(self) -> str:

@@ -30,6 +30,7 @@ from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import Task
 from benchmark.progress import progress_bar
+from benchmark.running.disturbance import Disturber
 from envs.control import Control
 
 Frame = dict[str, NDArray[Any]]
@@ -188,8 +189,9 @@ def rollout(
     if trace is not None:
         trace.frames.append({"state": frames[-1]["state"]})
     taken = 0
-    artist: Any = env.unwrapped
-    can_choose = hasattr(artist, "draws")
+    inner: Any = env.unwrapped
+    can_choose = hasattr(inner, "draws")
+    disturb = Disturber(config.disturbance, seeds)
     while record.live.any():
         live = np.flatnonzero(record.live)
         start = time.perf_counter()
@@ -202,9 +204,11 @@ def rollout(
         actions = np.zeros((len(seeds), *chunk.shape[1:]))
         actions[live] = chunk
         for step in range(first, first + config.action_horizon):
+            if disturb(inner, taken, record.live):
+                record.begin_anew()
             taken += 1
             if can_choose:
-                artist.draws = _is_seen(taken, policy.obs_horizon, config)
+                inner.draws = _is_seen(taken, policy.obs_horizon, config)
             obs, reward, terminated, truncated, info = env.step(actions[:, step])
             frames.append(observed(obs))
             record.stepped(reward, terminated | truncated, info)
@@ -217,7 +221,7 @@ def rollout(
             if not record.live.any():
                 break
     if can_choose:
-        artist.draws = True
+        inner.draws = True
     return record.frame(seeds)
 
 
@@ -248,6 +252,12 @@ class _Record:
     def predicted(self, live: NDArray[np.int64], seconds: float) -> None:
         self.predictions[live] += 1
         self.seconds[live] += seconds / len(live)
+
+    def begin_anew(self) -> None:
+        """Forget what the live episodes have reached."""
+        self.score[self.live] = 0.0
+        self.success[self.live] = False
+        self.max_coverage[self.live] = self.coverage[self.live] = np.nan
 
     def stepped(self, reward: Any, ended: NDArray[np.bool_], info: dict[str, Any]) -> None:
         live = self.live

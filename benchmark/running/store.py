@@ -213,6 +213,11 @@ class Run:
         found = self.evidence.episodes[self.evidence.episodes["evaluation"] == config.id]
         return None if found.empty else found.drop(columns="evaluation").reset_index(drop=True)
 
+    def has_measured(self, name: str) -> bool:
+        """Whether a measurement is in the run store or in the evidence."""
+        path = self.folder / MEASURED / name
+        return is_whole(path) or (self.evidence is not None and name in self.evidence.measured)
+
     def measured(self, name: str, make: Callable[[], bytes]) -> bytes:
         """What a study measured of the policy; where it was not yet, it is measured now.
 
@@ -295,6 +300,8 @@ def describe(episodes: pd.DataFrame, cell: Cell, config: EvalConfig, steps: int)
         "sampler": config.sampler,
         "split": config.split,
     }
+    if config.disturbance != "none":
+        columns["disturbance"] = config.disturbance
     return pd.concat([pd.DataFrame(columns, index=episodes.index), episodes], axis=1)
 
 

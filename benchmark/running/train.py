@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import safetensors
 import safetensors.torch
@@ -58,8 +59,21 @@ class TrainingData:
     spec: Spec
 
     @classmethod
-    def prepare(cls, cell: Cell, demos: Demonstrations, device: torch.device) -> TrainingData:
-        """Take the actions of the cell's control mode, fit the scaling, cut windows."""
+    def prepare(
+        cls,
+        cell: Cell,
+        demos: Demonstrations,
+        device: torch.device,
+        normalizer: Normalizer | None = None,
+    ) -> TrainingData:
+        """Take the actions of the cell's control mode, fit the scaling, cut windows.
+
+        Args:
+            cell: What is trained.
+            demos: What it is trained on.
+            device: Where.
+            normalizer: That of other demonstrations; None fits one to these.
+        """
         task = get_task(cell.task)
         actions = task.actions_of(demos, cell.control)
         spec = Spec(
@@ -73,9 +87,10 @@ class TrainingData:
             name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))
             for name, array in demos.observations.items()
         }
-        normalizer = Normalizer.fit(
-            tensors, {"state": cell.obs_scaling, "action": cell.action_scaling}
-        )
+        if normalizer is None:
+            normalizer = Normalizer.fit(
+                tensors, {"state": cell.obs_scaling, "action": cell.action_scaling}
+            )
         tensors = {name: value.to(device) for name, value in tensors.items()}
         windows = Windows(
             {name: tensors[name] for name in spec.obs_shapes},
@@ -124,7 +139,12 @@ class Trainer:
 
     def __init__(self, cell: Cell, demos: Demonstrations, device: torch.device) -> None:
         self.cell, self.device = cell, device
-        self.data = TrainingData.prepare(cell, demos, device)
+        shown, held_out = _parted(demos, cell.train.held_out)
+        self.data = TrainingData.prepare(cell, shown, device)
+        self._judged_on = self.data.windows
+        if held_out is not None:
+            unseen = TrainingData.prepare(cell, held_out, device, self.data.normalizer)
+            self._judged_on = unseen.windows
         torch.manual_seed(derive(cell.seed, "weights"))
         cls = agent_class(cell.method)
         self.agent = cls(cell.agent, self.data.spec, self.data.normalizer).to(device)
@@ -207,9 +227,10 @@ class Trainer:
 
         Taken from the current step on; what lies before is past and never executed.
         """
-        count = min(ERROR_WINDOWS, len(self.data.windows))
-        spread = torch.linspace(0, len(self.data.windows) - 1, count).long().to(self.device)
-        batch = self.data.windows.batch(spread)
+        windows = self._judged_on
+        count = min(ERROR_WINDOWS, len(windows))
+        spread = torch.linspace(0, len(windows) - 1, count).long().to(self.device)
+        batch = windows.batch(spread)
         sampled = agent.act(batch.obs, torch.Generator().manual_seed(0))[:, 0]
         error = agent.current_and_later(sampled - batch.actions)
         return float(error.square().mean().sqrt())
@@ -265,6 +286,17 @@ class Trainer:
             f"{self.cell.id}: {what} at update {first} of {self.cell.train.updates}; lower "
             f"train.learning_rate ({self.cell.train.learning_rate:g}) or set train.gradient_clip"
         )
+
+
+def _parted(demos: Demonstrations, held_out: int) -> tuple[Demonstrations, Demonstrations | None]:
+    """What is trained on, and the last `held_out` demonstrations, which are not."""
+    if not held_out:
+        return demos, None
+    count = demos.num_episodes
+    if held_out >= count:
+        raise ValueError(f"held_out is {held_out}; allowed: fewer than the {count} demonstrations")
+    episodes = np.arange(count)
+    return demos.subset(episodes[:-held_out]), demos.subset(episodes[-held_out:])
 
 
 def kept_marks(updates: int) -> dict[int, int]:

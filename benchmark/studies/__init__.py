@@ -10,12 +10,16 @@ from benchmark.studies.latency import Latency
 from benchmark.studies.multimodality.study import Multimodality
 from benchmark.studies.noise_schedule import NoiseSchedule
 from benchmark.studies.observation_horizon import ObservationHorizon
+from benchmark.studies.outperforms import Outperforms
+from benchmark.studies.perturbation import Perturbation
 from benchmark.studies.study import Study
 from benchmark.studies.temporal_consistency import TemporalConsistency
 from benchmark.studies.training_stability import TrainingStability
 
 STUDIES: tuple[Study, ...] = (
+    Outperforms(),
     ControlMode(),
+    Perturbation(),
     ActionHorizon(),
     Latency(),
     ObservationHorizon(),

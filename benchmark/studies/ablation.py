@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmark.evidence import effects
-from benchmark.evidence.stats import NOT_MEASURED, Interval
+from benchmark.evidence.effects import Effect
+from benchmark.evidence.stats import NOT_MEASURED
 from benchmark.evidence.tables import rate_text, score_text
 from benchmark.evidence.text_table import Table
+from benchmark.evidence.verdicts import Verdict
 from benchmark.report.plots import DASHES, empty_figure, estimates, grid, legend, points
-from benchmark.studies.study import Drawing, Findings, Sheet, StudyConfig, Verdict
+from benchmark.studies.sheets import told_apart
+from benchmark.studies.study import Drawing, Findings, Sheet, StudyConfig
 
 POLICY = ("method", "control")
 
@@ -72,21 +76,16 @@ SCORE = Measure("score", "mean score", "score", score_text, is_share=True)
 SUCCESS = Measure("success", "success rate (%)", "success", rate_text, 100.0, is_share=True)
 
 
-def difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "score") -> Interval:
-    """The mean of a column in `a` less that in `b`, on the episodes that both have."""
-    return effects.difference(a, b, column).interval()
-
-
-def difference_of_changes(
+def change_of(
     a: pd.DataFrame,
     a_before: pd.DataFrame,
     b: pd.DataFrame,
     b_before: pd.DataFrame,
     column: str = "score",
-) -> Interval:
+) -> Effect:
     """How much more `a` changed than `b`, on the episodes that all four have."""
     terms = ((1.0, a), (-1.0, a_before), (-1.0, b), (1.0, b_before))
-    return effects.contrast(terms, column).interval()
+    return effects.contrast(terms, column)
 
 
 def by_method(
@@ -98,16 +97,17 @@ def by_method(
             yield str(method), own
 
 
-def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def summarise(episodes: pd.DataFrame, by: Sequence[str], more: Sequence[str] = ()) -> pd.DataFrame:
     """Give score and success with their limits, a row for every group of episodes.
 
     Args:
         episodes: Rows of rollouts.
         by: Columns that tell groups apart, in the order of their first mention.
+        more: Other columns to take the mean of.
 
     Returns:
-        Columns `by`; train_seeds, episodes; score and success, each with _low and _high; means of
-        predictions, length and updates; jitter, reversals and stuck, each with _low and _high.
+        Columns `by`; train_seeds, episodes; score, success and `more`, each with _low and _high
+        (NaN where it was not measured).
     """
     rows = []
     for key, group in episodes.groupby(list(by), sort=False):
@@ -117,24 +117,12 @@ def summarise(episodes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
             **effects.mean(group).interval().columns("score"),
             **effects.mean(group, "is_success").interval().columns("success"),
         }
-        for name in ("predictions", "length", "updates"):
-            row[name] = float(group[name].mean())
-        for name in ("jitter", "reversals", "stuck"):
-            row |= mean_of(group, name).columns(name)
+        for name in more:
+            known = not group[name].isna().all()
+            found = effects.mean(group, name).interval() if known else NOT_MEASURED
+            row |= found.columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def mean_of(episodes: pd.DataFrame, column: str) -> Interval:
-    """The mean of a column with its interval; no limits where it was not measured."""
-    if episodes[column].isna().all():
-        return NOT_MEASURED
-    return effects.mean(episodes, column).interval()
-
-
-def policy_label(method: str, control: str, several: bool) -> str:
-    """Name a policy; the control mode where several are shown."""
-    return f"{method}, {control}" if several else method
 
 
 def ablation_findings(
@@ -159,35 +147,36 @@ def ablation_findings(
         notes: What a reader must know besides.
         measures: What is shown of a point.
     """
-    summary = summarise(episodes, [*POLICY, setting.column])
+    more = [measure.column for measure in measures if measure not in (SCORE, SUCCESS)]
+    summary = summarise(episodes, [*POLICY, setting.column], more)
     caption = f"{title} on {config.label}"
     shown = ", ".join(measure.name for measure in measures)
+    series = [
+        [own for _, own in policy.groupby(setting.column)]
+        for _, policy in episodes.groupby(list(POLICY), sort=False)
+    ]
+    table = ablation_table(summary, setting, caption, [told_apart(*series), *notes], measures)
+    figure = ablation_figure(summary, setting, measures)
     return Findings(
         verdicts=verdicts,
-        sheets=[ablation_sheet(summary, setting, caption, stem, notes, measures)],
-        drawings=[
-            ablation_drawing(
-                summary, setting, f"{caption}: {shown}; 95 % intervals.", stem, measures
-            )
-        ],
+        sheets=[Sheet(stem, table, summary)],
+        drawings=[Drawing(stem, figure, summary, f"{caption}: {shown}; 95 % intervals.")],
     )
 
 
-def ablation_sheet(
+def ablation_table(
     summary: pd.DataFrame,
     setting: Setting,
     caption: str,
-    stem: str,
     notes: Sequence[str] = (),
     measures: Sequence[Measure] = (SCORE, SUCCESS),
-) -> Sheet:
-    """A row a policy and a column a value, a block of rows for each of `measures`.
+) -> Table:
+    """A row a policy and a column a value, a block of rows for each measure.
 
     Args:
         summary: From `summarise` by method, control and the setting's column.
         setting: What is varied.
         caption: Of the table.
-        stem: File name.
         notes: What a reader must know besides.
         measures: What is shown.
     """
@@ -197,21 +186,17 @@ def ablation_sheet(
     for measure in measures:
         breaks.append(len(rows))
         for (method, control), group in summary.groupby(list(POLICY), sort=False):
-            by_value = {row[setting.column]: row for row in group.to_dict("records")}
-            cells = []
-            for value in values:
-                row = by_value.get(value)
-                cells.append("-" if row is None else measure.of(row))
+            known = {row[setting.column]: measure.of(row) for row in group.to_dict("records")}
+            cells = [known.get(value, "-") for value in values]
             rows.append((str(method), str(control), measure.name, *cells))
-    table = Table(
+    return Table(
         caption=caption,
         head=("method", "control", "", *(f"{setting.short} {value:g}" for value in values)),
         rows=tuple(rows),
         align="lll" + "r" * len(values),
-        notes=(_sizes(summary), *notes),
+        notes=(_sizes(summary), *filter(None, notes)),
         breaks=frozenset(breaks[1:]),
     )
-    return Sheet(stem, table, summary)
 
 
 def _sizes(summary: pd.DataFrame) -> str:
@@ -219,29 +204,18 @@ def _sizes(summary: pd.DataFrame) -> str:
     each = int(summary["episodes"].min() // seeds)
     return (
         f"At least {seeds} training seed{'s' * (seeds > 1)} x {each} test episodes a number. "
-        "Ranges are 95 % intervals: of the score by bootstrap, of the success rate by Wilson."
-        + " One training seed: the intervals leave out how much another training would differ."
-        * (seeds == 1)
+        "Ranges are 95 % intervals"
+        + (" over episodes: one training seed." if seeds == 1 else " over trainings and episodes.")
     )
 
 
-def ablation_drawing(
-    summary: pd.DataFrame,
-    setting: Setting,
-    caption: str,
-    stem: str,
-    measures: Sequence[Measure] = (SCORE, SUCCESS),
-) -> Drawing:
-    """A line a policy over the values of the setting, one panel for each of `measures`.
+def ablation_figure(
+    summary: pd.DataFrame, setting: Setting, measures: Sequence[Measure] = (SCORE, SUCCESS)
+) -> Figure:
+    """A line a policy over the values of the setting, one panel for each measure.
 
-    Where methods were run under both control modes, each mode has a row of panels.
-
-    Args:
-        summary: From `summarise` by method, control and the setting's column.
-        setting: What is varied.
-        caption: Of the figure.
-        stem: File name.
-        measures: What is shown.
+    Where methods were run under both control modes, each mode has a row of panels. Arguments are
+    those of `ablation_table`.
     """
     has_both = bool((summary.groupby("method")["control"].nunique() > 1).any())
     parts = {"": summary}
@@ -256,7 +230,7 @@ def ablation_drawing(
             if has_both:
                 axes.set_title(f"{control} control", fontsize=10)
     legend(figure, *panels[0][0].get_legend_handles_labels())
-    return Drawing(stem, figure, summary, caption)
+    return figure
 
 
 def _panel(
@@ -273,7 +247,7 @@ def _panel(
             _spread(part[setting.column].to_numpy(dtype=float), index, len(policies), setting),
             estimates(part, measure.column, scale),
             methods.index(method),
-            policy_label(str(method), str(control), several),
+            f"{method}, {control}" if several else str(method),
             dashes=DASHES[1] if several and control == "velocity" else DASHES[0],
         )
     axes.set_xlabel(setting.title)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmark.errors import UsageError
+from benchmark.evidence.effects import difference
 from benchmark.evidence.tables import rate_text
+from benchmark.evidence.verdicts import Claim, judge
+from benchmark.plan.config import Cell
+from benchmark.plan.presets import predicting
 from benchmark.plan.tasks import get_task
 from benchmark.running.store import kept
 from benchmark.running.workers import Job
@@ -18,22 +25,22 @@ from benchmark.studies.ablation import (
     Measure,
     Setting,
     ablation_findings,
-    by_method,
-    difference,
-    difference_of_changes,
+    change_of,
     pick,
 )
-from benchmark.studies.study import Findings, Other, Study, StudyConfig, judge, merged, played
+from benchmark.studies.study import MARGIN, Findings, Other, Study, StudyConfig, played
+from envs.control import CONTROLS
 from envs.demos import pusht_idle
 from envs.demos.demonstrations import DataSet, Demonstrations
 
-RATES = (0.0, 0.1, 0.3)
-SMOKE_RATES = (0.0, 0.3)
+RATES = (0.0, 0.3)
 SMOKE_DEMONSTRATIONS = 20
 SEED = 0
 SETTING = Setting("idle", "idle steps in the demonstrations (%)", "idle %")
 STUCK = Measure("stuck", "stuck episodes (%)", "stuck", rate_text, 100.0)
-CHAMPION = "diffusion-unet"
+METHODS = ("diffusion-unet", "bet", "lstm-gmm")
+SEQUENCE = 8  # actions, where a method predicts one by itself
+ONE, SEVERAL = "one action", "a sequence"
 
 
 class IdleActions(Study):
@@ -47,41 +54,28 @@ class IdleActions(Study):
     source = "DP Sec. IV-C (claimed, not measured in simulation)"
 
     def jobs(self, config: StudyConfig) -> list[Job]:
-        """Every method trained on demonstrations with more and more pauses."""
+        """Methods that predict one action and sequences, in both modes, with and without pauses."""
         if get_task(config.task).with_pauses is None:
             raise UsageError(f"{config.task} has no way to pause its demonstrations")
-        return merged(
-            job
-            for rate in (SMOKE_RATES if config.is_smoke else RATES)
-            for job in self.home_jobs(config, on=_on(config, rate))
-        )
+        return [
+            replace(job, cell=cell)
+            for rate in RATES
+            for seed in self.training_seeds(config)
+            for control in (CONTROLS[:1] if config.is_smoke else CONTROLS)
+            for method in config.named_or(METHODS[:2] if config.is_smoke else METHODS)
+            for job in [config.job(method, control, seed, _on(config, rate))]
+            for cell in (single(job.cell), predicting(job.cell, _sequence(job.cell)))
+        ]
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
-        """Score and share of stuck episodes for every rate of idle steps."""
-        episodes = played(self.jobs(config), store, idle=lambda cell: _rate(cell.data_version))
-        rates = sorted(set(episodes["idle"]))
-        least, most = rates[0], rates[-1]
-        other = pick(episodes, method=CHAMPION)
-        verdicts = []
-        for method, own in by_method(episodes):
-            ends = pick(own, idle=most), pick(own, idle=least)
-            verdicts.append(
-                judge(
-                    f"{method} gets stuck more often with {most:g} % idle steps than with "
-                    f"{least:g} %.",
-                    "share of stuck episodes",
-                    difference(*ends, "stuck"),
-                )
-            )
-            if method != CHAMPION and len(other):
-                others = pick(other, idle=most), pick(other, idle=least)
-                verdicts.append(
-                    judge(
-                        f"Pauses make {method} get stuck more than they make {CHAMPION}.",
-                        f"change of the stuck share, {method} - {CHAMPION}",
-                        difference_of_changes(*ends, *others, "stuck"),
-                    )
-                )
+        """Score, success and share of stuck episodes for every rate of idle steps."""
+        episodes = played(
+            self.jobs(config),
+            store,
+            idle=lambda cell: _rate(cell.data_version),
+            predicts=lambda cell: ONE if cell.pred_horizon == cell.obs_horizon else SEVERAL,
+        )
+        verdicts = judge(get_over_pauses(episodes, config.diffusion_methods))
         found = {
             rate: float(
                 kept(
@@ -90,7 +84,7 @@ class IdleActions(Study):
                     partial(_share_text, config, rate),
                 )
             )
-            for rate in rates
+            for rate in sorted(set(episodes["idle"]))
         }
         note = (
             "Stuck: the agent stays within "
@@ -102,7 +96,7 @@ class IdleActions(Study):
         )
         return ablation_findings(
             config,
-            episodes,
+            episodes.assign(method=episodes["method"] + ", " + episodes["predicts"]),
             SETTING,
             "Idle actions",
             self.name,
@@ -110,6 +104,51 @@ class IdleActions(Study):
             [note],
             (SCORE, SUCCESS, STUCK),
         )
+
+
+def single(cell: Cell) -> Cell:
+    """The cell, trained to predict the action of the current step alone."""
+    return replace(cell, pred_horizon=cell.obs_horizon, action_horizon=1)
+
+
+def _sequence(cell: Cell) -> int:
+    return max(SEQUENCE, cell.pred_horizon - cell.obs_horizon + 1)
+
+
+def get_over_pauses(episodes: pd.DataFrame, diffusion: Sequence[str]) -> list[Claim]:
+    """That pauses cost nothing with sequences and Diffusion Policy, and more with one action."""
+    claims = []
+    for (method, control), own in episodes.groupby(["method", "control"], sort=False):
+        who = f"{method}, {control}"
+        most, least = own["idle"].max(), own["idle"].min()
+        one, several = (
+            (pick(own, predicts=kind, idle=most), pick(own, predicts=kind, idle=least))
+            for kind in (ONE, SEVERAL)
+        )
+        if method in diffusion:
+            claims.append(
+                Claim(
+                    f"{who}: with sequences pauses cost less than {MARGIN:g} of score.",
+                    f"score, {most:g} % - {least:g} % idle",
+                    difference(several[0], several[1]),
+                    "above",
+                    -MARGIN,
+                )
+            )
+        claims += [
+            Claim(
+                f"{who}: pauses cost more score where one action is predicted.",
+                "change of score, one action - sequences",
+                change_of(one[0], one[1], several[0], several[1]),
+                "below",
+            ),
+            Claim(
+                f"{who}: pauses make it stuck more often where one action is predicted.",
+                "change of the stuck share, one action - sequences",
+                change_of(one[0], one[1], several[0], several[1], "stuck"),
+            ),
+        ]
+    return claims
 
 
 def _on(config: StudyConfig, rate: float) -> Other:

@@ -11,28 +11,25 @@ import numpy as np
 import pandas as pd
 
 from baselines.diffusion.schedule import BetaSchedule, Prediction
-from benchmark.evidence.tables import rate_text, score_text
-from benchmark.evidence.text_table import Table
+from benchmark.evidence.effects import difference
+from benchmark.evidence.verdicts import Claim, judge
+from benchmark.plan.config import Cell
 from benchmark.report.plots import empty_figure, estimates, grid, legend, points
 from benchmark.running.workers import Job
-from benchmark.studies.ablation import by_method, difference, pick, summarise
-from benchmark.studies.study import (
-    Drawing,
-    Findings,
-    Sheet,
-    Study,
-    StudyConfig,
-    judge,
-    merged,
-    played,
-)
+from benchmark.studies.ablation import by_method, pick, summarise
+from benchmark.studies.sheets import SCORE, SUCCESS, sheet, told_apart, word
+from benchmark.studies.study import Drawing, Findings, Study, StudyConfig, merged, played
 
-SCHEDULES: tuple[str, ...] = get_args(BetaSchedule)
-PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 PUBLISHED = "squared-cosine"
-# With the published 1e-4 to 0.02 over 100 steps a third of the signal is left at the end (these
-# numbers are for 1,000 steps), so that sampling from pure noise starts off the path: scaled by 10.
-LAST_BETA = 0.2
+# The usual last variance, 0.02, is for 1,000 steps: over 100 it leaves a third of the signal at the
+# end, so that sampling from pure noise starts off the path. So both run to ten times that as well.
+SCHEDULES: dict[str, tuple[BetaSchedule, float]] = {
+    PUBLISHED: ("squared-cosine", 0.02),  # which knows no last variance
+    "linear to 0.02": ("linear", 0.02),
+    "linear to 0.2": ("linear", 0.2),
+    "exponential to 0.2": ("exponential", 0.2),
+}
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 
 
 class NoiseSchedule(Study):
@@ -43,16 +40,12 @@ class NoiseSchedule(Study):
     source = "DP Sec. III-C"
 
     def jobs(self, config: StudyConfig) -> list[Job]:
-        """The U-Net with every schedule and every prediction type."""
+        """The U-Net, or the diffusion policies named, with every schedule and prediction."""
         jobs = []
-        for job in self.home_jobs(config, _methods(config)):
-            own = job.cell.agent
-            for schedule, prediction in product(SCHEDULES, PREDICTIONS):
+        for job in self.home_jobs(config, config.named_or(config.diffusion_methods[:1])):
+            for (schedule, last), prediction in product(SCHEDULES.values(), PREDICTIONS):
                 agent = replace(
-                    own,
-                    beta_schedule=schedule,
-                    prediction=prediction,
-                    beta_end=own.beta_end if schedule == PUBLISHED else LAST_BETA,
+                    job.cell.agent, beta_schedule=schedule, beta_end=last, prediction=prediction
                 )
                 jobs.append(replace(job, cell=replace(job.cell, agent=agent)))
         return merged(jobs)
@@ -62,53 +55,56 @@ class NoiseSchedule(Study):
         episodes = played(
             self.jobs(config),
             store,
-            schedule=lambda cell: cell.agent.beta_schedule,
+            schedule=_schedule,
             prediction=lambda cell: cell.agent.prediction,
         )
         summary = summarise(episodes, ["method", "prediction", "schedule"])
-        verdicts = []
-        for method, own in by_method(pick(episodes, prediction="epsilon")):
-            published = pick(own, schedule=PUBLISHED)
-            verdicts += [
-                judge(
-                    f"{method}, predicting the noise: {PUBLISHED} scores higher than {schedule}.",
-                    f"score, {PUBLISHED} - {schedule}",
-                    difference(published, pick(own, schedule=schedule)),
-                )
-                for schedule in SCHEDULES
-                if schedule != PUBLISHED
-            ]
         caption = f"Noise schedule and prediction type on {config.label}"
-        rows = [
-            (
-                str(row["method"]),
-                str(row["prediction"]),
-                str(row["schedule"]),
-                score_text(row["score"], row["score_low"], row["score_high"]),
-                rate_text(row["success"], row["success_low"], row["success_high"]),
-            )
-            for row in summary.to_dict("records")
-        ]
-        table = Table(
-            caption=caption,
-            head=("method", "predicts", "schedule", "score", "success"),
-            rows=tuple(rows),
-            align="lllrr",
-            notes=(
-                f"linear and exponential run from 1e-4 to {LAST_BETA:g}: over 100 steps the usual "
-                "0.02 would leave a third of the signal. Ranges are 95 % intervals.",
-            ),
-        )
         return Findings(
-            verdicts=verdicts,
-            sheets=[Sheet("noise-schedule", table, summary)],
+            verdicts=judge(best_schedule(episodes)),
+            sheets=[
+                sheet(
+                    self.name,
+                    caption,
+                    summary,
+                    [
+                        word("method"),
+                        word("prediction", "predicts"),
+                        word("schedule"),
+                        SCORE,
+                        SUCCESS,
+                    ],
+                    [
+                        "linear to 0.02 is the usual schedule of 1,000 steps; over 100 it leaves a "
+                        "third of the signal, to 0.2 none. Ranges are 95 % intervals.",
+                        told_apart(
+                            [own for _, own in episodes.groupby(["prediction", "schedule"])]
+                        ),
+                    ],
+                    "prediction",
+                )
+            ],
             drawings=[_drawing(summary, caption)],
         )
 
 
-def _methods(config: StudyConfig) -> list[str]:
-    """The diffusion policies; the U-Net alone unless others are named."""
-    return config.diffusion_methods if config.methods else config.diffusion_methods[:1]
+def _schedule(cell: Cell) -> str:
+    own = cell.agent.beta_schedule, cell.agent.beta_end
+    return next(name for name, known in SCHEDULES.items() if known == own)
+
+
+def best_schedule(episodes: pd.DataFrame) -> list[Claim]:
+    """That the published schedule scores higher than each other one, predicting the noise."""
+    return [
+        Claim(
+            f"{method}, predicting the noise: {PUBLISHED} scores higher than {schedule}.",
+            f"score, {PUBLISHED} - {schedule}",
+            difference(pick(own, schedule=PUBLISHED), part),
+        )
+        for method, own in by_method(pick(episodes, prediction="epsilon"))
+        for schedule, part in own.groupby("schedule", sort=False)
+        if schedule != PUBLISHED
+    ]
 
 
 def _drawing(summary: pd.DataFrame, caption: str) -> Drawing:
@@ -117,7 +113,7 @@ def _drawing(summary: pd.DataFrame, caption: str) -> Drawing:
     for number, schedule in enumerate(SCHEDULES):
         part = pick(summary, schedule=schedule)
         names = [f"{m}\n{p}" for m, p in zip(part["method"], part["prediction"], strict=True)]
-        x = np.arange(len(part)) + 0.2 * (number - 1)
+        x = np.arange(len(part)) + 0.2 * (number - 1.5)
         points(axes, x, estimates(part, "score"), number, schedule)
         axes.set_xticks(range(len(part)), names)
     axes.set_ylim(-0.02, 1.02)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmark.errors import UsageError, usage_errors
 from benchmark.evidence.tables import difference_text
 from benchmark.evidence.text_table import Table
+from benchmark.evidence.verdicts import Verdict
 from benchmark.files import write_whole
 from benchmark.plan.tasks import get_task
 from benchmark.progress import say
@@ -21,7 +23,7 @@ from benchmark.running.machine import together
 from benchmark.running.store import Run, evidence_folder
 from benchmark.running.workers import Job, is_done
 from benchmark.sealed import write_sealed
-from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, merged
+from benchmark.studies.study import Findings, Study, StudyConfig, merged
 
 
 class StudyError(Exception):
@@ -71,7 +73,7 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
     with usage_errors():
         jobs = merged(study.jobs(config))
     engine = chosen_engine(config.engine, config.workers)
-    todo = [job for job in jobs if not is_done(job, store, not config.without_evidence)]
+    todo = [job for job in jobs if not _is_done(study, job, config, store)]
     say(f"\n{study.name}: {study.claim}\n{_cost(todo, store, engine.workers)}")
     if known := len(jobs) - len(todo):
         say(f"{known} of {len(jobs)} cells are done already, here or in {evidence_folder()}")
@@ -82,7 +84,8 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
             failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
     if failures:
         raise StudyError("\n".join(failures))
-    study.measure(config, store)
+    for job in jobs:
+        study.measured(config, Run(job.cell, store))
     findings, page = draw_study(study, config, store, command)
     _remember(study, config, store, command)
     for sheet in findings.sheets:
@@ -98,6 +101,14 @@ def draw_study(
     findings = study.findings(config, store)
     folder = _root(config, store) / f"{study.name}-{study.label(config)}"
     return findings, write_findings(study, config, findings, folder, command, store)
+
+
+def _is_done(study: Study, job: Job, config: StudyConfig, store: Path) -> bool:
+    """Whether a job is done; evidence, which holds no weights, does if all was measured of it."""
+    run = Run(job.cell, store)
+    names = study.measurements(config, run)
+    has_all = all(run.has_measured(name) for name in names)
+    return is_done(job, store, has_all and not config.without_evidence)
 
 
 def _remember(study: Study, config: StudyConfig, store: Path, command: str) -> None:
@@ -142,11 +153,7 @@ def show_plan(studies: Sequence[Study], config: StudyConfig, store: Path) -> Non
         for job in jobs:
             trained = Run(job.cell, store).is_trained
             state = (
-                "done"
-                if is_done(job, store, not config.without_evidence)
-                else "trained"
-                if trained
-                else "to do"
+                "done" if _is_done(study, job, config, store) else "trained" if trained else "to do"
             )
             print(f"  {state:8} {job.cell.id}  evaluations: {len(job.evaluations)}")
 
@@ -197,19 +204,26 @@ def verdict_table(verdicts: dict[str, Sequence[Verdict]]) -> Table:
             verdict.claim,
             verdict.answer,
             f"{difference_text(verdict.interval, 3)} {verdict.effect}",
+            f"{verdict.seeds} x {verdict.episodes}",
+            f"{verdict.detectable:.2g}" if np.isfinite(verdict.detectable) else "-",
+            verdict.needs or "-",
         )
         for name, given in verdicts.items()
         for verdict in given
     ]
-    head = (*(["study"] * several), "claim", "verdict", "effect")
+    head = (*(["study"] * several), "claim", "verdict", "effect", "n", "detectable", "would decide")
     return Table(
         caption="Verdicts",
         head=head,
         rows=tuple(rows),
-        align="l" * len(head),
+        align="l" * (len(head) - 3) + "rrl",
         notes=(
-            "Effects with their 95 % intervals. Undecided: the interval holds the value at which "
-            "the verdict would change, or there is no interval.",
+            "The claims of a study are tested together (Holm): a false answer among them has a "
+            "chance of 5 %, and each interval is at the confidence at which it decides. Fewer than "
+            "three training seeds suggest. n: training seeds x episodes. Detectable: how far from "
+            "its limit an effect must truly lie to be found with chance 80 %; a dash where none "
+            "would be. Would decide: what finds the effect with that chance, if it is as large as "
+            "estimated.",
         ),
     )
 
@@ -222,10 +236,13 @@ def verdict_data(verdicts: dict[str, Sequence[Verdict]]) -> pd.DataFrame:
             "claim": verdict.claim,
             "verdict": verdict.answer,
             "effect": verdict.effect,
-            "estimate": verdict.interval.estimate,
-            "low": verdict.interval.low,
-            "high": verdict.interval.high,
+            **verdict.interval.columns("estimate"),
+            "confidence": verdict.interval.confidence,
             "interval": verdict.interval.method,
+            "train_seeds": verdict.seeds,
+            "episodes": verdict.episodes,
+            "detectable": verdict.detectable,
+            "would_decide": verdict.needs,
         }
         for name, given in verdicts.items()
         for verdict in given

@@ -1,18 +1,18 @@
 """What a study is: a claim of the paper, the runs that test it, and what they show.
 
-jobs        cells to train and how to play them      shared with every other study and sweep
-measure     what else is to be measured of them      kept in the run's folder
-findings    verdicts, tables and figures             computed from what is on disk
+jobs          cells to train and how to play them    shared with every other study and sweep
+measurements  what else is to be measured of them    kept in the run's folder
+findings      verdicts, tables and figures           computed from what is on disk
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,10 +20,17 @@ from matplotlib.figure import Figure
 from baselines.agent import agent_class
 from baselines.diffusion.agent import DiffusionAgent
 from benchmark.errors import UsageError
-from benchmark.evidence.stats import Interval
 from benchmark.evidence.text_table import Table
+from benchmark.evidence.verdicts import Verdict
 from benchmark.plan.config import CHOSEN, Cell, EvalConfig
-from benchmark.plan.presets import EPISODES, HOME_CONTROL, PRESETS, Described, make_cell
+from benchmark.plan.presets import (
+    EPISODES,
+    HOME_CONTROL,
+    PRESETS,
+    Described,
+    horizon_trials,
+    make_cell,
+)
 from benchmark.plan.request import StudyRequest, SweepConfig
 from benchmark.plan.sweep import described
 from benchmark.plan.tasks import Motion, get_task
@@ -33,7 +40,12 @@ from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import Source
 
-Answer = Literal["holds", "does not hold", "undecided"]
+Key = TypeVar("Key")
+Option = TypeVar("Option")
+MARGIN = 0.05
+"""Loss of score that counts as none, where the paper says "keeps its performance" and gives no
+number: less than what sets its two best methods apart on Push-T (DP-C .91, IBC .84; DP Table 1), so
+that it could not turn their order round."""
 Other = tuple[Described, Callable[[], Demonstrations]]
 """Other demonstrations than the task's: what they are, and what gives them in any process."""
 
@@ -82,6 +94,14 @@ class StudyConfig(StudyRequest):
                 f"methods {', '.join(self.methods)}: this study compares {', '.join(known)}"
             )
         return chosen
+
+    def named_or(self, methods: Iterable[str]) -> list[str]:
+        """The methods that were asked for, else those a study compares by itself.
+
+        Raises:
+            UsageError: If the preset has none of those asked for.
+        """
+        return self.chosen(PRESETS[self.preset]) if self.methods else list(methods)
 
     @property
     def diffusion_methods(self) -> list[str]:
@@ -139,36 +159,6 @@ def _load(
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A published claim beside what was measured here.
-
-    Attributes:
-        claim: What is said to hold, a sentence.
-        answer: Whether it does.
-        effect: What the interval is of, with its unit.
-        interval: The effect size.
-    """
-
-    claim: str
-    answer: Answer
-    effect: str
-    interval: Interval
-
-
-def judge(claim: str, effect: str, interval: Interval, above: float = 0.0) -> Verdict:
-    """Say whether an effect lies above a value: undecided while its interval holds the value.
-
-    An effect without an interval (one observation) decides nothing.
-    """
-    answer: Answer = "undecided"
-    if interval.low > above:
-        answer = "holds"
-    elif interval.high < above:
-        answer = "does not hold"
-    return Verdict(claim, answer, effect, interval)
-
-
-@dataclass(frozen=True)
 class Sheet:
     """A table and the numbers behind it, kept under the file name `stem`."""
 
@@ -219,7 +209,7 @@ class Study(ABC):
     name: ClassVar[str]
     claim: ClassVar[str]
     source: ClassVar[str]
-    seeds: ClassVar[tuple[int, ...]] = (42,)
+    seeds: ClassVar[tuple[int, ...]] = (42, 43, 44)
 
     def label(self, config: StudyConfig) -> str:
         """What its page is of, for captions and folders: task, data and preset."""
@@ -229,8 +219,17 @@ class Study(ABC):
     def jobs(self, config: StudyConfig) -> list[Job]:
         """Cells to train and how to play them; the same cell may come more than once."""
 
-    def measure(self, config: StudyConfig, store: Path) -> None:  # noqa: B027
-        """Measure what no rollout of a job does, and keep it in the store; usually nothing."""
+    def measurements(self, config: StudyConfig, run: Run) -> Mapping[str, Callable[[], bytes]]:  # noqa: ARG002 - usually none
+        """What no rollout of a job tells of a trained cell: names, and what measures each.
+
+        They are kept with the cell under these names and never measured twice.
+        """
+        return {}
+
+    def measured(self, config: StudyConfig, run: Run) -> dict[str, bytes]:
+        """All `measurements` of a cell, measured now where they are not yet."""
+        wanted = self.measurements(config, run)
+        return {name: run.measured(name, make) for name, make in wanted.items()}
 
     @abstractmethod
     def findings(self, config: StudyConfig, store: Path) -> Findings:
@@ -259,6 +258,33 @@ class Study(ABC):
             for seed in self.training_seeds(config)
             for method in chosen
         ]
+
+
+def chosen_on_validation(
+    cells: Iterable[Cell],
+    store: Path,
+    of: Callable[[Cell], Key],
+    option: Callable[[Cell], Option],
+) -> dict[Key, Option]:
+    """The option that did best on validation episodes; of equals the one that comes first.
+
+    Every policy is taken at the action horizon that suits it, its trainings by their mean.
+
+    Args:
+        cells: Trained and played at the chosen action horizon.
+        store: The run store.
+        of: What an option is chosen for, such as the method.
+        option: What is chosen, such as the control mode.
+    """
+    scores: dict[Key, dict[Option, list[float]]] = {}
+    for cell in cells:
+        run = Run(cell, store)
+        best = max(float(run.episodes(t)["score"].mean()) for t in horizon_trials(cell))
+        scores.setdefault(of(cell), {}).setdefault(option(cell), []).append(best)
+    return {
+        key: max(found, key=lambda name: sum(found[name]) / len(found[name]))
+        for key, found in scores.items()
+    }
 
 
 def merged(jobs: Iterable[Job]) -> list[Job]:

@@ -91,6 +91,7 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         self._observations = observe(self._states, obs_type)
         self._coverage, self._max_coverage = np.zeros(num_envs), np.zeros(num_envs)
         self._contacts = np.zeros(num_envs, dtype=np.int64)
+        self._held = np.zeros(num_envs, dtype=np.bool_)
         self._compiled = self._compile()
 
     def reset(
@@ -132,11 +133,40 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         self._set_points[chosen] = np.nan
         for array in (self._velocities, self._max_coverage, self._contacts):
             array[chosen] = 0
+        self._held[chosen] = False
         self._episodes.begin(chosen)
-        self._take_over(chosen)
-        self._look(chosen)
-        if self._compiled is not None:
-            self._compiled.look_again(chosen.tolist())
+        self._put(chosen)
+
+    def displace(self, chosen: Indices, poses: Floats) -> None:
+        """Put blocks elsewhere, as a hand would; agents go on as they were.
+
+        Args:
+            chosen: Numbers of the tables, (K,).
+            poses: Where their blocks are then: x, y (px) and angle (rad), (K, 3).
+        """
+        for index, pose in zip(chosen.tolist(), poses, strict=True):
+            table = self._tables[index]
+            placed = (*table.coordinates[:2], *pose)
+            table.reset_to(placed, agent_velocity=self._velocities[index])
+        self._put(chosen)
+
+    def hold(self, held: Bools) -> None:
+        """Hold agents where they are while their set-points go on, and let go of all others.
+
+        Args:
+            held: Whether to hold the agent of each table, (N,).
+        """
+        stopped = np.flatnonzero(held & ~self._held)
+        for index in stopped.tolist():
+            self._tables[index].reset_to(self._tables[index].coordinates)
+        self._held = held.copy()
+        self._velocities[stopped] = 0.0
+        self._put(stopped)
+
+    @property
+    def states(self) -> Floats:
+        """Agent x, y, block x, y (px) and angle (rad) of all tables, (N, 5)."""
+        return self._states.copy()
 
     def step(self, actions: Floats) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Take one control step of 0.1 s on every table whose episode has not ended.
@@ -186,6 +216,9 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
         """Drive the agents of the live tables (L,) to their targets (L, 2) and look."""
         if not np.isfinite(targets).all():
             raise ValueError(f"actions are not finite:\n{targets}\ngive finite numbers in px")
+        self._set_points[live] = targets
+        if self._held.any():
+            targets = np.where(self._held[live, None], self._states[live, :2], targets)
         if self._compiled is None:
             self._drive(live, targets)
             self._take_over(live)
@@ -203,7 +236,15 @@ class PushTVectorEnv(VectorEnv[Any, Floats, Any]):
             )
             if not looks:
                 self._look(live, self.draws)
-        self._set_points[live] = targets
+
+    def _put(self, chosen: Indices) -> None:
+        """Take over the chosen tables as they were just put."""
+        if not len(chosen):
+            return
+        self._take_over(chosen)
+        self._look(chosen)
+        if self._compiled is not None:
+            self._compiled.look_again(chosen.tolist())
 
     def _drive(self, live: Indices, targets: Floats) -> None:
         """What `CompiledTables.step` does to velocities and contacts, in Python."""

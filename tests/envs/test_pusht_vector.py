@@ -13,6 +13,7 @@ gymnasium.register_envs(envs)
 SEEDS = [100007, 3, 100001, 12]
 SOLVED = [50.0, 50.0, *GOAL_POSE]
 FAR = [50.0, 50.0, 400.0, 400.0, 0.0]
+FREE = [50.0, 50.0, 300.0, 300.0, 0.0]  # nothing touches anything
 
 
 def assert_equal(observations, index, expected) -> None:
@@ -157,3 +158,38 @@ def test_frames_show_each_table_with_its_own_set_point():
     first, second = env.render()
     assert tuple(first[200, 100]) == tuple(second[150, 300]) == red
     assert tuple(second[200, 100]) != red
+
+
+def test_a_displaced_block_lies_where_it_was_put_and_the_agent_goes_on():
+    tables = PushTVectorEnv(2, "state")
+    tables.reset(options={"state": np.array([FREE, FREE])})
+    for _ in range(3):
+        tables.step(np.full((2, 2), 120.0))
+    velocity = tables._velocities.copy()
+    assert (velocity > 10).all()
+    tables.displace(np.array([1]), np.array([[200.0, 330.0, 1.0]]))
+    np.testing.assert_array_equal(tables._velocities, velocity)
+    observed, _, _, _, info = tables.step(np.full((2, 2), 120.0))
+    np.testing.assert_allclose(observed[:, 2:], [FREE[2:], [200.0, 330.0, 1.0]])
+    np.testing.assert_allclose(observed[0, :2], observed[1, :2])
+    np.testing.assert_array_equal(info["block_pose"], observed[:, 2:])
+
+
+def test_a_held_agent_does_not_move_and_a_reset_lets_go_of_it():
+    tables = PushTVectorEnv(2, "state", "velocity")
+    tables.reset(options={"state": np.array([FREE, FREE])})
+    tables.step(np.full((2, 2), 30.0))
+    tables.hold(np.array([True, False]))
+    before = tables.states
+    for _ in range(4):
+        observed, *_ = tables.step(np.full((2, 2), 10.0))
+    np.testing.assert_array_equal(observed[0], before[0])
+    assert (observed[1, :2] > before[1, :2] + 20).all()
+    # Its set-point went on.
+    np.testing.assert_allclose(tables._set_points[0], tables._set_points[1])
+    tables.reset(options={"state": np.array([FREE, FREE])})
+    assert not tables._held.any()
+    tables.hold(np.array([True, False]))
+    tables.hold(np.array([False, False]))
+    observed, *_ = tables.step(np.full((2, 2), 10.0))
+    np.testing.assert_array_equal(observed[0], observed[1])

@@ -2,136 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.evidence.text_table import Table
 from benchmark.report.plots import (
     DASHES,
     MARKERS,
     OKABE_ITO,
     Dashes,
     empty_figure,
+    estimates,
     grid,
     legend,
     log_scale,
     points,
 )
+from benchmark.studies.sheets import measured, number, sheet, signed, word
 from benchmark.studies.study import Drawing, Sheet
 from envs.linear_system import CONTROL_HZ
 
 STEPS_SHOWN = (0, 1, 2, 5, 10, 20, 30, 50, 70, 90, 99)
+_POLICY = (word("system"), word("method"), number("pred_horizon", "Tp", "d"))
+_ERROR = measured("ratio", "error (%)", lambda *shares: signed(".2f")(*(100 * s for s in shares)))
 INTERVALS = "Ranges are 95 % intervals over training seeds and episodes; one seed, over episodes."
 
 
 def action_sheet(by_offset: pd.DataFrame, caption: str) -> Sheet:
     """Sampled actions against the regulator's, a row a policy and offset."""
-    rows = [
-        (
-            *policy_texts(row),
-            str(row["offset"]),
-            f"{np.sqrt(row['reference']):.3f}",
-            percent(row),
-            f"{np.sqrt(row['variance']):.3f}",
-            f"{np.sqrt(row['exact_variance']):.3f}",
-        )
-        for row in by_offset.to_dict("records")
-    ]
-    table = Table(
-        caption=f"{caption}: sampled actions against -K (A - B K)^t s",
-        head=("system", "method", "Tp", "t", "RMS (N)", "error (%)", "spread (N)", "true spread"),
-        rows=tuple(rows),
-        align="llrrrrrr",
-        notes=(
+    roots = {name: np.sqrt(by_offset[name]) for name in ("reference", "variance", "exact_variance")}
+    return sheet(
+        "actions",
+        f"{caption}: sampled actions against -K (A - B K)^t s",
+        by_offset.assign(**roots),
+        [
+            *_POLICY,
+            number("offset", "t", "d"),
+            number("reference", "RMS (N)", ".3f"),
+            _ERROR,
+            number("variance", "spread (N)", ".3f"),
+            number("exact_variance", "true spread", ".3f"),
+        ],
+        [
             "RMS: of -K (A - B K)^t s over the states that the regulator visits. Error: RMS "
             "difference as a share of it; at t = 0 of every sample, later of the mean of the "
             "samples of a state. Spread: standard deviation of the samples of a state; at t = 0 "
             f"nothing is left to chance, later the noise on the way is. {INTERVALS}",
-        ),
-        breaks=_breaks(by_offset),
+        ],
+        "system",
     )
-    return Sheet("actions", table, by_offset)
 
 
 def denoiser_sheet(by_step: pd.DataFrame, caption: str) -> Sheet:
-    """Relative error of the learnt denoiser, a row a diffusion step and a column a policy."""
-    policies = list(dict.fromkeys(map(policy_name, by_step.to_dict("records"))))
-    named = by_step.assign(policy=[policy_name(row) for row in by_step.to_dict("records")])
-    wide = named.pivot(index="step", columns="policy", values="ratio")[policies]
-    shown = wide.loc[[step for step in STEPS_SHOWN if step in wide.index]]
-    rows = [
-        (str(step), *(f"{100 * ratio:.1f}" for ratio in ratios))
-        for step, ratios in zip(shown.index, shown.to_numpy(dtype=np.float64), strict=True)
-    ]
-    table = Table(
-        caption=f"{caption}: relative error of the learnt denoiser (%) at diffusion step k",
-        head=("k", *policies),
-        rows=tuple(rows),
-        align="r" * (1 + len(policies)),
-        notes=(
+    """Relative error of the learnt denoiser, a row a policy and a column a diffusion step."""
+    steps = [step for step in STEPS_SHOWN if step in set(by_step["step"])]
+    wide = by_step.pivot_table("ratio", ["system", "method", "pred_horizon"], "step", sort=False)
+    return sheet(
+        "denoiser",
+        f"{caption}: relative error of the learnt denoiser (%) at diffusion step k",
+        wide.reset_index(),
+        [*_POLICY, *(number(step, f"k {step}", ".1f", 100) for step in steps)],
+        [
             "RMS difference of predicted and optimal noise as a share of the RMS of the optimal, "
             "over states that the regulator visits and its noised actions. Step 0 has the least "
             "noise. All steps are in the CSV file.",
-        ),
+        ],
+        "system",
     )
-    return Sheet("denoiser", table, by_step)
 
 
 def sampler_sheet(by_sampler: pd.DataFrame, caption: str) -> Sheet:
     """What the same policy samples by other samplers, a row a policy and sampler."""
-    rows = [
-        (
-            *policy_texts(row),
-            str(row["sampler"]).upper(),
-            str(row["inference_steps"]),
-            percent(row),
-            f"{100 * row['median']:.2f}",
-        )
-        for row in by_sampler.to_dict("records")
-    ]
-    table = Table(
-        caption=f"{caption}: error of the sampled action by sampler",
-        head=("system", "method", "Tp", "sampler", "steps", "error (%)", "median (%)"),
-        rows=tuple(rows),
-        align="llrlrrr",
-        notes=(
+    return sheet(
+        "samplers",
+        f"{caption}: error of the sampled action by sampler",
+        by_sampler,
+        [
+            *_POLICY,
+            word("sampler"),
+            number("inference_steps", "steps", "d"),
+            _ERROR,
+            number("median", "median (%)", ".2f", 100),
+        ],
+        [
             "Error: RMS difference to -K s as a share of the RMS of -K s. Median: of the "
             "difference's size, as the same share. A median far below shows that few samples make "
             f"up the error. {INTERVALS}",
-        ),
-        breaks=_breaks(by_sampler),
+        ],
+        "system",
     )
-    return Sheet("samplers", table, by_sampler)
 
 
 def cost_sheet(by_cost: pd.DataFrame, caption: str) -> Sheet:
     """Cost of the closed loop, a row a policy."""
-    rows = [
-        (
-            *policy_texts(row),
-            f"{row['cost']:.4g}",
-            f"{row['regulator']:.4g}",
-            _ratio_text(row),
-        )
-        for row in by_cost.to_dict("records")
-    ]
-    table = Table(
-        caption=f"{caption}: cost of the closed loop",
-        head=("system", "method", "Tp", "cost", "regulator's", "ratio"),
-        rows=tuple(rows),
-        align="llrrrr",
-        notes=(
+    return sheet(
+        "costs",
+        f"{caption}: cost of the closed loop",
+        by_cost,
+        [
+            *_POLICY,
+            number("cost", "cost", ".4g"),
+            number("regulator", "regulator's", ".4g"),
+            measured("ratio", "ratio", signed(".5g")),
+        ],
+        [
             "Mean of s'Q s + a'R a over the steps of the test episodes, Ta = 1; the regulator "
             f"plays the same starts and noise. {INTERVALS}",
-        ),
-        breaks=_breaks(by_cost),
+        ],
+        "system",
     )
-    return Sheet("costs", table, by_cost)
 
 
 def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
@@ -167,26 +149,6 @@ def denoiser_drawing(by_step: pd.DataFrame, caption: str) -> Drawing:
     )
 
 
-def map_drawings(maps: pd.DataFrame, caption: str) -> Iterator[Drawing]:
-    """Learnt denoiser, closed form and difference as heat maps, a figure a policy.
-
-    Only the first training seed is drawn.
-    """
-    first = maps[maps["train_seed"] == maps["train_seed"].iloc[0]]
-    for (system, method), own in first.groupby(["system", "method"], sort=False):
-        yield Drawing(
-            f"denoiser-{system}-{method}",
-            _map_figure(own),
-            own,
-            f"{caption}: noise predicted by {method} on the {system} system (Tp = 1), learnt, in "
-            "closed form, and the difference, over the regulator's action -K s and the noised "
-            "action a_k, both in standard deviations of the demonstrated actions. Training data "
-            "lie between the dashed lines (three standard deviations of the noise on either side "
-            "of sqrt(abar_k) times -K s); outside, the network extrapolates. The scale of the "
-            "difference ends at the largest one between the lines.",
-        )
-
-
 def action_drawing(by_offset: pd.DataFrame, caption: str) -> Drawing:
     """Error and spread against the offset for policies that predict several actions."""
     several = by_offset[by_offset["pred_horizon"] > 1]
@@ -198,7 +160,7 @@ def action_drawing(by_offset: pd.DataFrame, caption: str) -> Drawing:
             points(
                 column[0],
                 line["offset"].to_numpy(),
-                100 * line[["ratio", "low", "high"]].to_numpy(),
+                estimates(line, "ratio", 100.0),
                 number,
                 f"{method}, Tp = {Tp}",
                 dashes=dash,
@@ -229,80 +191,6 @@ def action_drawing(by_offset: pd.DataFrame, caption: str) -> Drawing:
         "regulator visits, with 95 % intervals. Below: standard deviation of the samples of a "
         "state, and what the process noise on the way makes of it.",
     )
-
-
-def _map_figure(own: pd.DataFrame) -> Figure:
-    steps = list(dict.fromkeys(own["step"]))
-    figure = empty_figure(8.4, 0.9 + 2.1 * len(steps))
-    panels = figure.subplots(len(steps), 3, sharex=True, sharey=True, squeeze=False)
-    for k, row in zip(steps, panels, strict=True):
-        part = own[own["step"] == k]
-        learnt, exact = (
-            part.pivot(index="noised", columns="clean", values=name) for name in ("learnt", "exact")
-        )
-        difference = learnt - exact
-        signal = float(part["signal"].iloc[0])
-        clean, noised = np.asarray(exact.columns), np.asarray(exact.index)
-        is_data = np.abs(noised[:, None] - signal * clean) <= _reach(signal)
-        largest = float(exact.abs().to_numpy().max())
-        off = float(difference.abs().to_numpy()[is_data].max())
-        for axes, values, limit in zip(
-            row, (learnt, exact, difference), (largest, largest, off), strict=True
-        ):
-            image = axes.pcolormesh(
-                clean,
-                noised,
-                values.to_numpy(),
-                cmap="RdBu_r",
-                vmin=-limit,
-                vmax=limit,
-                rasterized=True,
-            )
-            extend = "both" if values is difference else "neither"
-            figure.colorbar(image, ax=axes, shrink=0.9, extend=extend)
-            limits = axes.get_ylim()
-            for side in (-_reach(signal), _reach(signal)):
-                axes.plot(clean, signal * clean + side, color="black", linestyle="--", lw=0.8)
-            axes.set_ylim(limits)
-        row[0].set_ylabel(f"k = {k}\nnoised action $a_k$ (std)")
-    for axes, title in zip(panels[0], ("learnt", "closed form", "difference"), strict=True):
-        axes.set_title(f"predicted noise, {title}" if title != "difference" else title, fontsize=10)
-    for axes in panels[-1]:
-        axes.set_xlabel("regulator's action $-K s$ (std)")
-    return figure
-
-
-def _reach(signal: float) -> float:
-    """How far from sqrt(abar_k) times the action noised ones lie: three standard deviations."""
-    return 3 * float(np.sqrt(1 - signal**2))
-
-
-def policy_name(row: Mapping[Hashable, Any]) -> str:
-    """A policy in a few words, for a heading."""
-    return f"{row['system']}, {row['method']}, Tp {row['pred_horizon']}"
-
-
-def policy_texts(row: Mapping[Hashable, Any]) -> tuple[str, str, str]:
-    """System, method and Tp."""
-    return str(row["system"]), str(row["method"]), str(row["pred_horizon"])
-
-
-def percent(row: Mapping[Hashable, Any]) -> str:
-    """A ratio with its interval, in percent."""
-    estimate, low, high = (100 * row[name] for name in ("ratio", "low", "high"))
-    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _ratio_text(row: Mapping[Hashable, Any]) -> str:
-    # A closed loop that diverges costs any number of times as much.
-    digits = ".5f" if row["high"] < 1000 else ".3g"
-    return f"{row['ratio']:{digits}} [{row['low']:{digits}}, {row['high']:{digits}}]"
-
-
-def _breaks(frame: pd.DataFrame) -> frozenset[int]:
-    """Rows where another system begins."""
-    systems = frame["system"].tolist()
-    return frozenset(i for i in range(1, len(systems)) if systems[i] != systems[i - 1])
 
 
 def _systems(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

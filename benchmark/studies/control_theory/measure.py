@@ -32,7 +32,6 @@ SAMPLES = 16
 SAMPLERS = (("ddim", 16), ("ddim", 100), ("ddpm", 16), ("ddpm", 100))
 EVERY = 25
 """Steps between the states of an episode that are looked at."""
-MAP_STEPS, MAP_EXTENT, MAP_SIZE = (5, 25, 50, 90), 3.0, 41
 
 
 class Probe:
@@ -203,43 +202,9 @@ def _mean_cost(policy: Policy, probe: Probe) -> Floats:
     return costs
 
 
-@torch.inference_mode()
-def denoiser_maps(probe: Probe) -> pd.DataFrame:
-    """Learnt and optimal noise over a grid of -K s and a_k, for a policy that predicts one action.
-
-    Of all states with a given K s it takes the mean one that the regulator visits. Both axes are in
-    the network's range: standard deviations of the demonstrated action.
-    """
-    if probe.agent.spec.pred_horizon > 1:
-        return pd.DataFrame()
-    visited = probe.states.flatten(0, 1).double().cpu()  # (E * P, Ds)
-    K = torch.as_tensor(probe.system.K)
-    moment = visited.T @ visited
-    along = moment @ K.T / (K @ moment @ K.T)  # (Ds, Da): E[s | K s] = along K s
-    axis = torch.linspace(-MAP_EXTENT, MAP_EXTENT, MAP_SIZE)
-    clean, noised = (grid.reshape(-1, 1) for grid in torch.meshgrid(axis, axis, indexing="ij"))
-    clean_action = probe.agent.normalizer.denormalize("action", clean.to(probe.device))
-    states = (-clean_action.double().cpu() @ along.T).to(probe.device, torch.float32)
-    actions = noised[:, None].to(probe.device)  # (M, 1, Da)
-    frames = []
-    for k in MAP_STEPS:
-        step = torch.full((len(actions),), k, device=probe.device)
-        frame = {
-            "step": k,
-            "signal": float(probe.agent.diffusion.abar[k].sqrt()),
-            "clean": clean[:, 0],
-            "noised": noised[:, 0],
-            "learnt": learnt_noise(probe.agent, actions, step, states)[:, 0, 0].cpu(),
-            "exact": probe.optimal(actions, step, states)[:, 0, 0].cpu(),
-        }
-        frames.append(pd.DataFrame(frame))
-    return pd.concat(frames, ignore_index=True)
-
-
 MEASUREMENTS: dict[str, Callable[[Probe], pd.DataFrame]] = {
     "denoiser": denoiser_errors,
     "actions": action_errors,
     "samplers": sampler_errors,
     "costs": closed_loop_costs,
-    "maps": denoiser_maps,
 }

@@ -26,7 +26,7 @@ Differences to the published settings, and why:
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -35,8 +35,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.evidence.effects import Effect, Root
 from benchmark.evidence.effects import ratio as ratio_of
-from benchmark.evidence.stats import Interval
+from benchmark.evidence.verdicts import Claim, judge
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import EPISODES, make_cell
 from benchmark.plan.tasks import LINEAR_SYSTEMS, LinearSystemTask
@@ -46,7 +47,7 @@ from benchmark.running.workers import Job
 from benchmark.studies.ablation import pick
 from benchmark.studies.control_theory import conclusions as report
 from benchmark.studies.control_theory.measure import MEASUREMENTS, Probe, task_of
-from benchmark.studies.study import Findings, Study, StudyConfig, Verdict, judge
+from benchmark.studies.study import Findings, Study, StudyConfig
 from envs.demos import linear_system_lqr
 from envs.demos.demonstrations import Demonstrations
 from envs.linear_system import SYSTEMS, SystemName
@@ -61,8 +62,6 @@ VERSION = 2
 
 POLICY = ("system", "method", "pred_horizon")
 
-WORST = -1000.0
-"""Points of a percent: what a closed loop that diverges is said to miss a limit by."""
 CAUSAL_FLOOR = 1e-6
 """Share of its square by which a causal network must miss the closed form to count as unable."""
 # What "is" means in the claims, as a share.
@@ -100,24 +99,32 @@ class ControlTheory(Study):
             )
             for seed in self.training_seeds(config)
             for task in LINEAR_SYSTEMS
-            for method in (methods[:1] if config.is_smoke else methods)
+            for method in methods
             for Tp in HORIZONS
         ]
 
-    def measure(self, config: StudyConfig, store: Path) -> None:
-        """Compare every policy with the closed form; a table for each comparison."""
-        for job in self.jobs(config):
-            run = Run(job.cell, store)
-            probe = cache(partial(Probe, job.cell, run, _episodes(config), best_device()))
-            for name in MEASUREMENTS:
-                run.measured(_file(config, name), partial(_measure, probe, name))
+    def measurements(self, config: StudyConfig, run: Run) -> Mapping[str, Callable[[], bytes]]:
+        """Compare a policy with the closed form; a table for each comparison."""
+        probe = cache(partial(Probe, run.cell, run, _episodes(config), best_device()))
+        return {_file(config, name): partial(_measure, probe, name) for name in MEASUREMENTS}
 
     def findings(self, config: StudyConfig, store: Path) -> Findings:
         """How far every policy is from the closed form."""
-        cells = [job.cell for job in self.jobs(config)]
-        actions, denoiser, samplers, costs, maps = (
-            _measured(cells, config, store, name)
-            for name in ("actions", "denoiser", "samplers", "costs", "maps")
+        frames: dict[str, list[pd.DataFrame]] = {}
+        for cell in (job.cell for job in self.jobs(config)):
+            kept = self.measured(config, Run(cell, store))
+            for name in MEASUREMENTS:
+                frame = pd.read_parquet(io.BytesIO(kept[_file(config, name)]))
+                about: dict[str, Any] = {
+                    "system": task_of(cell).system,
+                    "method": cell.method,
+                    "pred_horizon": cell.pred_horizon,
+                    "train_seed": cell.seed,
+                }
+                frames.setdefault(name, []).append(frame.assign(**about))
+        denoiser, actions, samplers, costs = (
+            pd.concat([frame for frame in frames[name] if len(frame)], ignore_index=True)
+            for name in ("denoiser", "actions", "samplers", "costs")
         )
         by_offset = _each(actions, [*POLICY, "offset"], "error", "reference", is_squared=True)
         spread = actions.groupby([*POLICY, "offset"], sort=False)[["variance", "exact_variance"]]
@@ -135,7 +142,7 @@ class ControlTheory(Study):
         by_cost = _each(costs, POLICY, "cost", "regulator", is_squared=False)
         caption = f"Control theory, preset {config.preset}"
         return Findings(
-            verdicts=_verdicts(actions, denoiser, costs),
+            verdicts=judge(claims_on(actions, denoiser, samplers, costs)),
             sheets=[
                 report.action_sheet(by_offset, caption),
                 report.denoiser_sheet(by_step.reset_index(), caption),
@@ -144,7 +151,6 @@ class ControlTheory(Study):
             ],
             drawings=[
                 report.denoiser_drawing(by_step.reset_index(), caption),
-                *report.map_drawings(maps, caption),
                 report.action_drawing(by_offset, caption),
             ],
             remarks=_remarks(config),
@@ -208,28 +214,8 @@ def _measure(probe: Callable[[], Probe], name: str) -> bytes:
     return to_parquet(MEASUREMENTS[name](probe()))
 
 
-def _measured(cells: Sequence[Cell], config: StudyConfig, store: Path, name: str) -> pd.DataFrame:
-    """A measurement of all cells that have it, with the columns of `POLICY` and train_seed."""
-
-    def unmeasured() -> bytes:
-        raise FileNotFoundError(f"{name} was never measured: run the study first")
-
-    frames = [
-        pd.read_parquet(
-            io.BytesIO(Run(cell, store).measured(_file(config, name), unmeasured))
-        ).assign(
-            system=task_of(cell).system,
-            method=cell.method,
-            pred_horizon=cell.pred_horizon,
-            train_seed=cell.seed,
-        )
-        for cell in cells
-    ]
-    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-
-
-def ratio(frame: pd.DataFrame, over: str, under: str, is_squared: bool) -> Interval:
-    """Mean of a column over the mean of another, with its interval; the root if squared.
+def ratio(frame: pd.DataFrame, over: str, under: str, is_squared: bool) -> Effect:
+    """Mean of a column over the mean of another; the root if squared.
 
     Args:
         frame: Rows with train_seed and seed; those of equal seeds are averaged.
@@ -240,80 +226,65 @@ def ratio(frame: pd.DataFrame, over: str, under: str, is_squared: bool) -> Inter
     means = frame.groupby(["train_seed", "seed"])[[over, under]].mean().reset_index()
     a, b = (means.rename(columns={name: "value"}) for name in (over, under))
     keep = ["train_seed", "seed", "value"]
-    found = ratio_of(a[keep], b[keep], "value").interval()
-    power = 0.5 if is_squared else 1.0
-    estimate, low, high = (
-        max(0.0, value) ** power for value in (found.estimate, found.low, found.high)
-    )
-    return Interval(estimate, low, high, found.confidence, found.method)
+    found = ratio_of(a[keep], b[keep], "value")
+    return Root(found) if is_squared else found
 
 
 def _each(
     frame: pd.DataFrame, by: Sequence[str], over: str, under: str, is_squared: bool
 ) -> pd.DataFrame:
-    """`ratio` of every group, in columns ratio, low and high, beside the means of both columns."""
+    """`ratio` of every group with its limits, beside the means of both columns."""
     rows = []
     for keys, group in frame.groupby(list(by), sort=False):
-        found = ratio(group, over, under, is_squared)
+        found = ratio(group, over, under, is_squared).interval()
         rows.append(
             dict(zip(by, keys, strict=True))
-            | {"ratio": found.estimate, "low": found.low, "high": found.high}
+            | found.columns("ratio")
             | {name: float(group[name].mean()) for name in (over, under)}
         )
     return pd.DataFrame(rows)
 
 
-def _verdicts(actions: pd.DataFrame, denoiser: pd.DataFrame, costs: pd.DataFrame) -> list[Verdict]:
-    """Whether each policy is as near to the closed form as "is" is taken to mean."""
-    verdicts = []
+def claims_on(
+    actions: pd.DataFrame, denoiser: pd.DataFrame, samplers: pd.DataFrame, costs: pd.DataFrame
+) -> list[Claim]:
+    """That each policy is as near to the closed form as "is" is taken to mean."""
+    claims = []
     for (system, method, Tp), own in actions.groupby(list(POLICY), sort=False):
-        who = f"{method} on the {system} system, Tp = {Tp}"
-        noise, cost = (
+        noise, drawn, cost = (
             pick(frame, system=system, method=method, pred_horizon=Tp)
-            for frame in (denoiser, costs)
+            for frame in (denoiser, samplers, costs)
         )
-        now, later = own[own["offset"] == 0], own[own["offset"] > 0]
-        causal = (
-            "its denoiser is the best that its causal mask allows",
-            noise,
-            "best_error",
-            "best_reference",
-            DENOISER_LIMIT,
-        )
-        found = [
-            ("its denoiser is the closed form", noise, "error", "reference", DENOISER_LIMIT),
-            *([causal] if (noise["floor"] > CAUSAL_FLOOR * noise["reference"]).any() else []),
-            ("sampling ends at -K s", now, "error", "reference", ACTION_LIMIT),
-            (
-                "at offset t > 0 it expects -K (A - B K)^t s",
-                later,
-                "error",
-                "reference",
-                CHUNK_LIMIT,
-            ),
-            ("it costs what the regulator costs", cost, "cost", "regulator", COST_LIMIT),
+        whole = drawn[drawn["inference_steps"] == drawn["inference_steps"].max()]
+        parts = [("its denoiser is the closed form", noise, "error", DENOISER_LIMIT)]
+        if (noise["floor"] > CAUSAL_FLOOR * noise["reference"]).any():
+            allowed = "its denoiser is the best that its causal mask allows"
+            parts.append((allowed, noise, "best_error", DENOISER_LIMIT))
+        parts += [
+            (f"sampling by {sampler.upper()} ends at -K s", part, "error", ACTION_LIMIT)
+            for sampler, part in whole.groupby("sampler")
         ]
-        for claim, frame, over, under, limit in found:
-            if not len(frame):
+        if drawn.empty:  # only policies of one action are drawn by other samplers
+            now = own[own["offset"] == 0]
+            parts.append(("sampling by DDPM ends at -K s", now, "error", ACTION_LIMIT))
+        expected = "at offset t > 0 it expects -K (A - B K)^t s"
+        parts.append((expected, own[own["offset"] > 0], "error", CHUNK_LIMIT))
+        parts.append(("it costs what the regulator costs", cost, "cost", COST_LIMIT))
+        for text, frame, over, limit in parts:
+            if frame.empty:
                 continue
             is_cost = over == "cost"
-            value = ratio(frame, over, under, is_squared=not is_cost)
-            verdicts.append(
-                judge(
-                    f"{who}: {claim}, to {limit:.0%}.",
-                    f"points below the {limit:.0%} allowed",
-                    _margin(value, limit + is_cost),
+            under = "regulator" if is_cost else over.replace("error", "reference")
+            claims.append(
+                Claim(
+                    f"{method} on the {system} system, Tp = {Tp}: {text}, to {limit:.0%}.",
+                    "of the regulator's cost" if is_cost else f"relative error ({limit:g} allowed)",
+                    ratio(frame, over, under, is_squared=not is_cost),
+                    "below",
+                    limit + is_cost,
                 )
             )
-    return verdicts
-
-
-def _margin(value: Interval, limit: float) -> Interval:
-    """How far a share lies below a limit, in points of a percent, `WORST` at the least."""
-    estimate, low, high = (
-        max(100 * (limit - share), WORST) for share in (value.estimate, value.high, value.low)
-    )
-    return Interval(estimate, low, high, value.confidence, value.method)
+    return claims
 
 
 def _remarks(config: StudyConfig) -> list[str]:
@@ -330,8 +301,6 @@ def _remarks(config: StudyConfig) -> list[str]:
         "noise of an action depends on later noised actions too, as these tell of earlier ones. So "
         "with Tp > 1 it cannot be the closed form, however long it is trained; what it can be is "
         "computed as well and compared with. The U-Net sees the whole sequence.",
-        f"A margin of {WORST:.0f} points stands for that and all that is worse: the cost of a "
-        "closed loop that diverges has no useful size.",
         "Nothing is published to compare the numbers with: the paper derives these results and "
         "does not measure them. The limits in the claims are this study's.",
     ]

@@ -1,4 +1,4 @@
-"""Pictures of many rollouts from one state, and of denoising, on the Push-T table.
+"""Pictures of many rollouts from one state on the Push-T table.
 
 Left and right are told apart by colour (Okabe and Ito) and by line style.
 """
@@ -49,13 +49,12 @@ class Panel:
     lengths: NDArray[np.int64] | None = None
 
 
-def panels_figure(rows: Sequence[Sequence[Panel]], state: Floats, dots: bool = False) -> Figure:
+def panels_figure(rows: Sequence[Sequence[Panel]], state: Floats) -> Figure:
     """Draw panels in rows, each on goal, block and agent in a state (5,).
 
     Args:
         rows: Panels of each row, from the left; rows may differ in length.
         state: Where all lines begin.
-        dots: Mark every point of a line, not only its end.
     """
     columns = max(len(row) for row in rows)
     figure = empty_figure(0.5 + _SIZE * columns, 0.8 + (_SIZE + 0.4) * len(rows))
@@ -66,7 +65,7 @@ def panels_figure(rows: Sequence[Sequence[Panel]], state: Floats, dots: bool = F
                 axes.set_axis_off()
                 continue
             _draw_table(axes, state)
-            _draw_lines(axes, row[number], dots)
+            _draw_lines(axes, row[number])
             if number:
                 axes.tick_params(labelleft=False)
             else:
@@ -131,13 +130,10 @@ def _draw_table(axes: Axes, state: Floats) -> None:
     axes.tick_params(labelsize=8)
 
 
-def _draw_lines(axes: Axes, panel: Panel, dots: bool) -> None:
+def _draw_lines(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, fontsize=8)
     for number, (line, side) in enumerate(zip(panel.lines, panel.sides, strict=True)):
         points = line if panel.lengths is None else line[: panel.lengths[number]]
         colour, style = STYLES[side]
-        width, alpha = (0.5, 0.35) if dots else (0.8, 0.6)
-        axes.plot(*points.T, color=colour, ls=style, lw=width, alpha=alpha, zorder=2)
-        ends = points if dots else points[-1:]
-        size = 1.6 if dots else 2.8
-        axes.plot(*ends.T, "o", color=colour, ms=size, alpha=0.8, mew=0, zorder=3)
+        axes.plot(*points.T, color=colour, ls=style, lw=0.8, alpha=0.6, zorder=2)
+        axes.plot(*points[-1:].T, "o", color=colour, ms=2.8, alpha=0.8, mew=0, zorder=3)

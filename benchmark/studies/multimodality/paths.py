@@ -3,10 +3,11 @@
     winding     angle by which the agent has gone round the block's centre of gravity, where that is
                 at each step; growing is clockwise on the picture: to the left, as the agent sees
                 it when it faces the block
-    side        left or right if the winding ends beyond WAY, undecided otherwise
-    started     the winding was beyond WAY, either way, at some step
-    turned back a start, and then more than WAY back from the farthest winding
-    entropy     of left and right among the decided, bit: 1 if both are as common, 0 if one is all
+    side        left or right if the winding ends beyond a threshold, undecided otherwise
+    turned back the winding was beyond it, either way, and came back by more than that again
+    parted      one of two rollouts went left and the other right: with equal shares every second
+                pair, never where all go one way. A mean of pairs, unlike an entropy, so that it has
+                the intervals of any share, also over trainings.
 
 Thresholds are ours: the paper shows pictures and gives no numbers.
 """
@@ -14,7 +15,6 @@ Thresholds are ours: the paper shows pictures and gives no numbers.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -22,16 +22,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.evidence.stats import CONFIDENCE, Interval, Share
 from benchmark.running.motion import jitter
 from envs.pusht.geometry import CENTER_OF_GRAVITY, LOCAL_KEYPOINTS
 
 STEPS = 40  # DP Fig. 3
 WAY = 30.0
-"""Winding that counts as a way round, and as turning back, degrees. From the stored state it is as
-far as 80 px to a side."""
-FINE_WAY = 15.0
-"""A finer one, to show what hangs on it, degrees."""
+"""Winding that counts as a way round, and as turning back, degrees: 80 px to a side from 140 px."""
+WAYS = (15.0, WAY, 45.0)
+"""Thresholds that are tried, to show what hangs on it."""
 SIDES = ("left", "right", "undecided")
 
 Floats = NDArray[np.float64]
@@ -109,17 +107,11 @@ def winding(agent: Floats, centre: Floats) -> Floats:
     return gone
 
 
-def sides(windings: Floats) -> list[str]:
+def sides(windings: Floats, way: float = WAY) -> list[str]:
     """The side of each rollout with a winding (N, T + 1)."""
     return [
-        "left" if end > WAY else "right" if end < -WAY else "undecided" for end in windings[:, -1]
+        "left" if end > way else "right" if end < -way else "undecided" for end in windings[:, -1]
     ]
-
-
-def started(windings: Floats, way: float = WAY) -> NDArray[np.bool_]:
-    """Which rollouts took either way at some step, windings (N, T + 1) to (N,)."""
-    found: NDArray[np.bool_] = np.any(np.abs(windings) > way, axis=1)
-    return found
 
 
 def turned_back(windings: Floats, way: float = WAY) -> NDArray[np.bool_]:
@@ -130,23 +122,20 @@ def turned_back(windings: Floats, way: float = WAY) -> NDArray[np.bool_]:
     return found
 
 
-def path_measures(paths: Paths) -> pd.DataFrame:
+def path_measures(paths: Paths, way: float = WAY) -> pd.DataFrame:
     """Measure every rollout.
 
     Returns:
-        A row each: winding (degrees, at the end), side, started, turned_back, the same two at the
-        finer threshold as fine_started and fine_turned_back, and jitter (px², NaN below three
-        steps).
+        A row each: side; left, right and undecided (0 or 1), turned_back, and jitter (px², NaN
+        below three steps).
     """
     windings = winding(paths.agent, paths.centre)
+    found = sides(windings, way)
     return pd.DataFrame(
-        {
-            "winding": windings[:, -1],
-            "side": sides(windings),
-            "started": started(windings),
-            "turned_back": turned_back(windings),
-            "fine_started": started(windings, FINE_WAY),
-            "fine_turned_back": turned_back(windings, FINE_WAY),
+        {"side": found}
+        | {side: np.array([own == side for own in found], dtype=float) for side in SIDES}
+        | {
+            "turned_back": turned_back(windings, way),
             "jitter": [
                 jitter(np.diff(points[:length], axis=0))
                 for points, length in zip(paths.set_points, paths.lengths, strict=True)
@@ -155,51 +144,9 @@ def path_measures(paths: Paths) -> pd.DataFrame:
     )
 
 
-def commitment(measures: pd.DataFrame, prefix: str = "") -> Interval:
-    """Share of the rollouts that started which did not turn back, with its exact interval.
-
-    Args:
-        measures: Of `path_measures`.
-        prefix: Of the columns: empty, or `fine_` for the finer threshold.
-    """
-    took = measures[measures[f"{prefix}started"]]
-    if took.empty:
-        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: no rollout took a way")
-    return Share(int((~took[f"{prefix}turned_back"]).sum()), len(took)).interval()
-
-
-def mode_entropy(measures: pd.DataFrame) -> Interval:
-    """Entropy of left and right among the decided rollouts, bit.
-
-    The limits are the entropies within the exact interval of the share of left. Unlike those of a
-    bootstrap they keep a width where every rollout goes the same way.
-    """
-    left, right = (int((measures["side"] == side).sum()) for side in ("left", "right"))
-    if left + right == 0:
-        return Interval(np.nan, np.nan, np.nan, CONFIDENCE, "none: no rollout chose a way")
-    share = Share(left, left + right).interval()
-    ends = _entropy(share.low), _entropy(share.high)
-    high = 1.0 if share.low <= 0.5 <= share.high else max(ends)
-    return Interval(_entropy(share.estimate), min(ends), high, CONFIDENCE, "exact, as entropy")
-
-
-def _entropy(share: float) -> float:
-    return sum(p * math.log2(1.0 / p) for p in (share, 1.0 - share) if p > 0.0)
-
-
-def combined(terms: Sequence[tuple[float, Interval]]) -> Interval:
-    """A weighted sum of independent estimates, its limits from theirs.
-
-    Zou and Donner, Statistics in Medicine 2008: the distances of estimate and limits add up as
-    squares. A difference has the weights 1 and -1.
-    """
-    estimate = sum(weight * term.estimate for weight, term in terms)
-    below = above = 0.0
-    for weight, term in terms:
-        down, up = term.estimate - term.low, term.high - term.estimate
-        if weight < 0:
-            down, up = up, down
-        below += (weight * down) ** 2
-        above += (weight * up) ** 2
-    low, high = estimate - math.sqrt(below), estimate + math.sqrt(above)
-    return Interval(estimate, low, high, terms[0][1].confidence, "combined (Zou and Donner 2008)")
+def parted(measures: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the pairs of one rollout and the next went different ways, (N // 2,)."""
+    side = measures["side"].to_numpy()[: len(measures) // 2 * 2]
+    one, other = side[::2], side[1::2]
+    found: NDArray[np.bool_] = (one != other) & (one != "undecided") & (other != "undecided")
+    return found

@@ -1,4 +1,4 @@
-"""The state from which there is a left and a right way: searched for, and stored.
+"""The states from which there is a left and a right way: searched for, and stored.
 
 The one of DP Fig. 3 was not published. Run `python -m benchmark.studies.multimodality.state` to
 search again and to write what is found beside this file.
@@ -13,7 +13,8 @@ walls are off).
 Of these, people choose, and no policy has a say: among the human demonstrations that come near a
 candidate, the share of the rarer way within the next 40 steps must be as large as we can be sure of
 (the lower end of its Wilson interval; as the highest of many it flatters that share). The scripted
-demonstrator must take both ways from there.
+demonstrator must take both ways from there. The best such states are taken that lie well apart, so
+that no finding hangs on one place.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ DISTANCES = (
     *range(-200, -29, 10),
     *range(140, 271, 10),
 )  # px, of the agent from the block, as well
+STATES = 4  # at most
+LEAST_SURE = 0.1  # of the rarer way among people
 STREAMS = 20  # scripted demonstrations from a candidate
 LEAST_SHARE = 0.2  # of the rarer way among them
 _EDGE = AGENT_RADIUS + 5.0  # px that the agent keeps from the edge of the table
@@ -58,9 +61,9 @@ _EDGE = AGENT_RADIUS + 5.0  # px that the agent keeps from the edge of the table
 Floats = NDArray[np.float64]
 
 
-def stored_state() -> Floats:
-    """The state that was found: agent x, y, block x, y (px), angle (rad), (5,)."""
-    return np.array(stored_record()["state"])
+def stored_states() -> list[Floats]:
+    """The states that were found: agent x, y, block x, y (px), angle (rad), (5,) each."""
+    return [np.array(found["state"]) for found in stored_record()["found"]]
 
 
 def stored_record() -> dict[str, Any]:
@@ -134,10 +137,10 @@ def surely_rarer(counts: dict[str, int]) -> float:
 
 
 def search(demos: Demonstrations) -> dict[str, Any]:
-    """Find the candidate at which demonstrators part most surely.
+    """Find the candidates at which demonstrators part most surely.
 
     Returns:
-        A record of the state and of how it was found.
+        A record of the states and of how they were found.
 
     Raises:
         ValueError: If demonstrators part at none.
@@ -146,25 +149,45 @@ def search(demos: Demonstrations) -> dict[str, Any]:
     for offset, distance in candidates():
         near = count_sides(visits(demos, candidate(offset, distance)))
         scored.append((surely_rarer(near), near, offset, distance))
+    found: list[dict[str, Any]] = []
     # Stable: of equals, the first of the grid.
     for score, near, offset, distance in sorted(scored, key=lambda row: -row[0]):
-        scripted = count_sides(demonstrated(candidate(offset, distance), STREAMS))
-        if score > 0 and min(scripted["left"], scripted["right"]) >= LEAST_SHARE * STREAMS:
-            return {
-                "state": candidate(offset, distance).tolist(),
-                "block from goal, px": offset,
-                "agent from block, px": distance,
-                "demonstrations": f"{demos.metadata.source} {demos.metadata.version}",
-                "candidates": len(scored),
-                "near, px": NEAR,
-                "steps": STEPS,
-                "demonstrations near": near,
-                "rarer way, at least": round(score, 6),
-                "scripted from there": scripted,
-            }
-    raise ValueError(
-        f"{demos.num_episodes} demonstrations part at none of {len(scored)} states: give more"
-    )
+        state = candidate(offset, distance)
+        if (
+            score < LEAST_SURE
+            or len(found) == STATES
+            or any(_is_close(state, f["state"]) for f in found)
+        ):
+            continue
+        scripted = count_sides(demonstrated(state, STREAMS))
+        if min(scripted["left"], scripted["right"]) >= LEAST_SHARE * STREAMS:
+            found.append(
+                {
+                    "state": state.tolist(),
+                    "block from goal, px": offset,
+                    "agent from block, px": distance,
+                    "demonstrations near": near,
+                    "rarer way, at least": round(score, 6),
+                    "scripted from there": scripted,
+                }
+            )
+    if not found:
+        raise ValueError(
+            f"{demos.num_episodes} demonstrations part at none of {len(scored)} states: give more"
+        )
+    return {
+        "demonstrations": f"{demos.metadata.source} {demos.metadata.version}",
+        "candidates": len(scored),
+        "near, px": NEAR,
+        "steps": STEPS,
+        "found": found,
+    }
+
+
+def _is_close(state: Floats, other: list[float]) -> bool:
+    """Whether both agent and block of two states lie near each other."""
+    apart = np.abs(state - other)
+    return float(np.hypot(*apart[:2])) < NEAR and float(np.hypot(*apart[2:4])) < NEAR
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from benchmark.evidence.effects import difference
 from benchmark.evidence.multiple import holm
 from benchmark.evidence.stats import Interval
-from benchmark.evidence.verdicts import Claim, Kind, answer, conjunction, judge
+from benchmark.evidence.verdicts import Claim, Joint, Kind, answer, conjunction, judge
 
 EpisodesMaker = Callable[..., pd.DataFrame]
 
@@ -98,6 +98,38 @@ def test_a_conjunction_holds_where_every_part_does() -> None:
     failed = conjunction("both", [*parts, judge([one(1.0)])[0], judge([one(-4.0)])[0]])
     assert (failed.answer, failed.effect) == ("does not hold", "effect -4.0")
     assert conjunction("both", [*parts, judge([one(4.0, seeds=1)])[0]]).answer == "suggests"
+
+
+@pytest.mark.parametrize(
+    ("estimates", "word"),
+    [
+        ((2.2, 2.5), "undecided"),
+        ((2.3, 2.5), "holds"),
+        ((2.5, 1.0), "undecided"),
+        ((4.0, -2.3), "undecided"),
+        ((4.0, -2.6), "does not hold"),
+    ],
+)
+def test_a_joint_claim_is_one_of_the_family(estimates: tuple[float, ...], word: str) -> None:
+    """Beside one undecided claim its level is 2.5 %: 2.24, and for one part that fails 2.50."""
+    parts = [Claim("part", f"effect {z}", Normal(z)) for z in estimates]
+    joint = Joint("all of it", parts)
+    found, _ = judge([joint, Claim("another", "effect", Normal(0.5))])
+    assert (found.claim, found.answer) == ("all of it", word)
+
+
+def test_a_false_joint_claim_holds_no_oftener_than_its_level() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for first, second in rng.normal((0.0, 3.0), 1.0, (2000, 2)):
+        parts = [Claim("part", "effect", Normal(z)) for z in (first, second)]
+        held += judge([Joint("both", parts)])[0].answer == "holds"
+    assert held / 2000 < 0.03
+
+
+def test_a_joint_claim_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no parts"):
+        Joint("nothing", [])
 
 
 def test_a_sentence_names_effect_interval_seeds_and_episodes() -> None:

@@ -1,6 +1,5 @@
 """The multimodality study: its measures, its state, and a small policy all the way through."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,25 +12,23 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from benchmark.errors import UsageError
-from benchmark.evidence.stats import Interval, Share
+from benchmark.evidence.verdicts import judge
 from benchmark.plan.config import TrainConfig
+from benchmark.plan.presets import HOME_CONTROL
 from benchmark.running.run import Here, train_cell
-from benchmark.running.store import Run
+from benchmark.running.workers import Job
 from benchmark.studies.multimodality import paths as multimodality_paths
 from benchmark.studies.multimodality import state as multimodality_state
 from benchmark.studies.multimodality.paths import (
     STEPS,
     Paths,
     block_centres,
-    combined,
-    commitment,
     joined,
-    mode_entropy,
+    parted,
     path_measures,
     turned_back,
     winding,
 )
-from benchmark.studies.multimodality.rollouts import SAMPLES, denoise
 from benchmark.studies.multimodality.state import (
     candidate,
     candidates,
@@ -39,10 +36,10 @@ from benchmark.studies.multimodality.state import (
     demonstrated,
     search,
     stored_record,
-    stored_state,
+    stored_states,
     visits,
 )
-from benchmark.studies.multimodality.study import Group, Multimodality, judged, make_group
+from benchmark.studies.multimodality.study import Multimodality, claims_on, measured_rollouts
 from benchmark.studies.study import StudyConfig
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.pusht_human import read
@@ -80,10 +77,13 @@ def test_clockwise_on_the_picture_is_left_for_an_agent_that_faces_the_block() ->
 def test_sides_and_turning_back_of_known_paths() -> None:
     measures = path_measures(going_round(LEFT, RIGHT, STILL, DITHERING))
     assert measures["side"].tolist() == ["left", "right", "undecided", "right"]
-    assert measures["started"].tolist() == [True, True, False, True]
     assert measures["turned_back"].tolist() == [False, False, False, True]
-    share = commitment(measures)
-    assert share == Share(2, 3).interval()  # who stood still took no way
+    assert measures[["left", "right", "undecided"]].to_numpy().tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+        [0, 1, 0],
+    ]
 
 
 def test_turning_back_by_less_than_the_threshold_is_keeping_on() -> None:
@@ -91,9 +91,8 @@ def test_turning_back_by_less_than_the_threshold_is_keeping_on() -> None:
     windings = np.array([small])
     assert not turned_back(windings)[0]
     assert turned_back(windings, 15.0)[0]
-    measures = path_measures(going_round(small))
-    assert not measures["turned_back"][0]
-    assert measures["fine_turned_back"][0]
+    assert not path_measures(going_round(small))["turned_back"][0]
+    assert path_measures(going_round(small), 15.0)["turned_back"][0]
 
 
 def test_a_way_that_leads_past_the_seam_of_the_angle_is_counted_on() -> None:
@@ -116,35 +115,25 @@ def test_mirrored_paths_swap_left_and_right_and_nothing_else(moves: list[list[fl
         paths.agent * mirror, paths.centre * mirror, paths.set_points * mirror, paths.lengths
     )
     one, other = path_measures(paths), path_measures(mirrored)
+    ends = winding(paths.agent, paths.centre)[:, -1]
     # At a threshold itself rounding decides.
-    away = (np.abs(np.abs(one["winding"]) - multimodality_paths.WAY) > 1e-6).to_numpy()
+    away = np.abs(np.abs(ends) - multimodality_paths.WAY) > 1e-6
     swapped = {"left": "right", "right": "left", "undecided": "undecided"}
     assert other["side"][away].tolist() == [swapped[side] for side in one["side"][away]]
-    np.testing.assert_allclose(other["winding"], -one["winding"], atol=1e-9)
+    np.testing.assert_allclose(winding(mirrored.agent, mirrored.centre)[:, -1], -ends, atol=1e-9)
     np.testing.assert_allclose(other["jitter"], one["jitter"])
     if away.all():
-        assert mode_entropy(other).estimate == pytest.approx(
-            mode_entropy(one).estimate, nan_ok=True
-        )
+        np.testing.assert_array_equal(parted(other), parted(one))
 
 
-def test_entropy_is_one_bit_for_a_fair_split_and_nothing_for_one_way() -> None:
-    fair = mode_entropy(path_measures(going_round(*[LEFT, RIGHT] * 10)))
-    assert (fair.estimate, fair.high) == (1.0, 1.0)
-    share = Share(10, 20).interval().low
-    expected = -share * math.log2(share) - (1 - share) * math.log2(1 - share)
-    assert fair.low == pytest.approx(expected)
-    one = mode_entropy(path_measures(going_round(*[LEFT] * 20)))
-    assert (one.estimate, one.low) == (0.0, 0.0)
-    assert one.high > 0.3  # 20 of 20 do not show that the other way is never taken
-    quarter = mode_entropy(path_measures(going_round(LEFT, RIGHT, RIGHT, RIGHT, STILL)))
-    assert quarter.estimate == pytest.approx(0.811278, abs=1e-6)  # the undecided does not count
-
-
-def test_without_a_way_there_is_no_entropy_and_no_commitment() -> None:
-    measures = path_measures(going_round(STILL, STILL))
-    assert math.isnan(mode_entropy(measures).estimate)
-    assert math.isnan(commitment(measures).estimate)
+def test_two_rollouts_part_if_one_goes_left_and_the_other_right() -> None:
+    paths = going_round(LEFT, RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, STILL, STILL, STILL, RIGHT)
+    assert parted(path_measures(paths)).tolist() == [True, True, False, False, False]
+    rng = np.random.default_rng(0)
+    for share in (0.5, 0.11):
+        side = np.where(rng.random(20_000) < share, "left", "right")
+        found = parted(pd.DataFrame({"side": side})).mean()
+        assert found == pytest.approx(2 * share * (1 - share), abs=0.015)
 
 
 def test_jitter_is_the_mean_squared_second_difference_of_steps_that_were_made() -> None:
@@ -154,30 +143,6 @@ def test_jitter_is_the_mean_squared_second_difference_of_steps_that_were_made() 
     measures = path_measures(joined([part]))
     assert measures["jitter"][0] == pytest.approx(16.0 / 2)  # moves 3,0  3,4  3,4
     assert joined([part]).lengths.tolist() == [4]
-
-
-def test_limits_of_a_difference_add_up_as_squares() -> None:
-    a, b = Interval(0.9, 0.6, 1.0, 0.95, ""), Interval(0.2, 0.1, 0.6, 0.95, "")
-    difference = combined([(1.0, a), (-1.0, b)])
-    assert difference.estimate == pytest.approx(0.7)
-    assert difference.low == pytest.approx(0.7 - math.hypot(0.3, 0.4))
-    assert difference.high == pytest.approx(0.7 + math.hypot(0.1, 0.1))
-
-
-def test_limits_of_a_difference_of_entropies_cover_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    truth = mode_entropy(_split(500, 500)).estimate - mode_entropy(_split(900, 100)).estimate
-    covered = 0
-    for fair, rare in zip(rng.binomial(50, 0.5, 200), rng.binomial(50, 0.9, 200), strict=True):
-        terms = [(1.0, mode_entropy(_split(fair, 50 - fair)))]
-        terms += [(-1.0, mode_entropy(_split(rare, 50 - rare)))]
-        interval = combined(terms)
-        covered += interval.low <= truth <= interval.high
-    assert covered >= 186  # 93 %; 95 % are meant
-
-
-def _split(left: int, right: int) -> pd.DataFrame:
-    return pd.DataFrame({"side": ["left"] * left + ["right"] * right})
 
 
 def test_the_centre_of_the_block_is_read_off_its_keypoints() -> None:
@@ -196,15 +161,24 @@ def test_candidates_are_their_own_mirror_images_and_have_the_block_in_the_way() 
         assert (offset > 0) != (distance > 0)
 
 
-def test_the_stored_state_is_what_the_search_finds(human_npz: Path) -> None:
+def test_the_stored_states_are_what_the_search_finds(human_npz: Path) -> None:
     assert search(read(human_npz)) == stored_record()
 
 
-def test_the_stored_state_lets_the_scripted_demonstrator_go_either_way() -> None:
-    record = stored_record()
-    found = count_sides(demonstrated(stored_state(), multimodality_state.STREAMS))
-    assert found == record["scripted from there"]
-    assert min(found["left"], found["right"]) >= 4
+def test_the_stored_states_let_the_scripted_demonstrator_go_either_way() -> None:
+    for record, state in zip(stored_record()["found"], stored_states(), strict=True):
+        found = count_sides(demonstrated(state, multimodality_state.STREAMS))
+        assert found == record["scripted from there"]
+        assert min(found["left"], found["right"]) >= 4
+
+
+def test_the_stored_states_lie_apart() -> None:
+    states = stored_states()
+    assert len(states) == 3
+    for i, state in enumerate(states):
+        for other in states[:i]:
+            agent, block = (np.hypot(*(state - other)[part]) for part in (slice(2), slice(2, 4)))
+            assert max(agent, block) >= multimodality_state.NEAR
 
 
 def test_a_visit_is_the_nearest_row_of_each_demonstration(
@@ -220,109 +194,90 @@ def test_a_visit_is_the_nearest_row_of_each_demonstration(
     assert count_sides(visits(three_demonstrations, far)) == {"left": 0, "right": 0, "in all": 0}
 
 
-def group(name: str, control: str, *angles: list[float], seed: int = 42) -> Group:
-    return make_group(name, control, seed, going_round(*angles))
-
-
-def test_the_published_picture_gives_the_published_verdicts() -> None:
-    both, one = [LEFT, RIGHT] * 25, [LEFT] * 50
-    back = [[-angle for angle in DITHERING], DITHERING] * 25
-    verdicts, unjudged = judged(
-        [
-            group("diffusion-unet", "position", *both),
-            group("lstm-gmm", "velocity", *one),
-            group("ibc", "velocity", *one),
-            group("bet", "velocity", *back),
-            group("bc-mlp", "position", *one),
-        ]
+def rollouts(config: StudyConfig, *policies: tuple[str, int, list[list[float]]]) -> pd.DataFrame:
+    """The measured rollouts of policies: method, training seed, and what each rollout does."""
+    return measured_rollouts(
+        {
+            (config.cell(method, HOME_CONTROL[method], seed), 0): going_round(*angles)
+            for method, seed, angles in policies
+        }
     )
-    assert len(verdicts) == 6
-    assert {verdict.answer for verdict in verdicts} == {"holds"}
-    assert unjudged == []
 
 
-def test_policies_that_each_go_one_way_do_not_pass_for_both_ways() -> None:
-    verdicts, _ = judged(
-        [
-            group("diffusion-unet", "position", *[LEFT] * 50, seed=42),
-            group("diffusion-unet", "position", *[RIGHT] * 50, seed=43),
-        ]
+BOTH = [LEFT, RIGHT] * 60
+ONE = [LEFT] * 120
+BACK = [[-angle for angle in DITHERING], DITHERING] * 60
+
+
+def verdicts_on(frame: pd.DataFrame) -> dict[str, str]:
+    found = judge(claims_on(frame, ["diffusion-unet"]))
+    return {verdict.claim.split()[0]: verdict.answer for verdict in found}
+
+
+@pytest.mark.parametrize(("seeds", "word"), [((42, 43, 44), "holds"), ((42,), "suggests")])
+def test_the_published_picture_gives_the_published_verdicts(
+    three_demonstrations: Demonstrations, seeds: tuple[int, ...], word: str
+) -> None:
+    ways = {"diffusion-unet": BOTH, "lstm-gmm": ONE, "ibc": ONE, "bet": BACK, "bc-mlp": ONE}
+    frame = rollouts(
+        StudyConfig(preset="smoke"),
+        *((method, seed, own) for method, own in ways.items() for seed in seeds),
     )
-    assert verdicts[0].interval.estimate == 0.0
-    assert verdicts[0].answer == "does not hold"
+    assert verdicts_on(frame) == dict.fromkeys(("diffusion-unet", "lstm-gmm", "ibc", "bet"), word)
 
 
-def test_a_claim_on_a_policy_that_takes_no_way_is_named_and_not_judged() -> None:
-    verdicts, unjudged = judged(
-        [group("diffusion-unet", "position", *[LEFT, RIGHT] * 9), group("ibc", "velocity", STILL)]
-    )
-    assert not any("ibc" in verdict.claim for verdict in verdicts)
-    assert len(unjudged) == 1
-    assert "ibc, velocity" in unjudged[0]
+def test_policies_that_each_go_one_way_do_not_pass_for_both_ways(
+    three_demonstrations: Demonstrations,
+) -> None:
+    policies = [("diffusion-unet", 42 + i, [way] * 120) for i, way in enumerate([LEFT, RIGHT] * 2)]
+    frame = rollouts(StudyConfig(preset="smoke"), *policies)
+    assert verdicts_on(frame) == {"diffusion-unet": "does not hold"}
+
+
+def test_showing_both_ways_and_turning_back_is_no_commitment(
+    three_demonstrations: Demonstrations,
+) -> None:
+    policies = [("diffusion-unet", seed, BACK) for seed in (42, 43, 44)]
+    frame = rollouts(StudyConfig(preset="smoke"), *policies)
+    assert verdicts_on(frame) == {"diffusion-unet": "does not hold"}
 
 
 class Hasty(Multimodality):
     """Its smoke cells, trained for two updates only."""
 
-    def _cells(self, config: StudyConfig) -> list:
+    def jobs(self, config: StudyConfig) -> list[Job]:
         train = TrainConfig(updates=2, batch_size=8, checkpoints=1, validation_episodes=0)
-        return [replace(cell, train=train) for cell in super()._cells(config)]
+        return [replace(job, cell=replace(job.cell, train=train)) for job in super().jobs(config)]
 
 
 def test_a_policy_goes_from_its_cell_to_the_drawings(
-    three_demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    three_demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
     study = Hasty()
     config = StudyConfig(preset="smoke", methods=("diffusion-unet", "bet"))
     place = Here(torch.device("cpu"))
     jobs = study.jobs(config)
-    assert [job.cell.method for job in jobs] == ["diffusion-unet", "bet"]
+    assert [(job.cell.method, job.cell.control) for job in jobs] == [
+        ("diffusion-unet", "position"),
+        ("bet", "velocity"),
+    ]
     for job in jobs:
         train_cell(job.cell, job.demos, tmp_path, place)
-    study.measure(config, tmp_path)
-    first = {path: path.read_bytes() for path in tmp_path.glob("*/measured/*.npz")}
-    assert len(first) == 3  # two policies' paths, one policy's denoising
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("rolled out twice")
-
-    monkeypatch.setattr("benchmark.studies.multimodality.rollouts.roll_out", refuse)
-    monkeypatch.setattr("benchmark.studies.multimodality.rollouts.denoise", refuse)
-    study.measure(config, tmp_path)
-    assert {path: path.read_bytes() for path in first} == first
-
     findings = study.findings(config, tmp_path)
-    (sheet,) = findings.sheets
-    assert sheet.data["method"].tolist()[2:] == ["diffusion-unet", "bet"]
-    assert sheet.data["rollouts"].tolist()[1:] == [6, 6, 6]
-    totals = sheet.data[["left", "right", "undecided"]].iloc[1:].sum(axis=1)
-    np.testing.assert_allclose(totals, 1.0)
-    rollouts, denoising = findings.drawings
-    assert len(_pictures(rollouts.figure)) == 4  # two kinds of demonstrators, two policies
-    assert len(_pictures(denoising.figure)) == 6
-    assert denoising.data.groupby("panel")["line"].nunique().tolist() == [SAMPLES] * 6
-    at_start = rollouts.data[
-        (rollouts.data["step"] == 0) & rollouts.data["panel"].str.startswith("bet")
-    ]
-    np.testing.assert_allclose(at_start[["x", "y"]], np.tile(stored_state()[:2], (6, 1)), atol=0.06)
-
-
-def test_denoising_ends_at_the_actions_and_starts_from_noise(
-    three_demonstrations: Demonstrations, tmp_path: Path
-) -> None:
-    config = StudyConfig(preset="smoke", methods=("diffusion-unet", "bet"))
-    unet, bet = (job.cell for job in Hasty().jobs(config))
-    for cell in (unet, bet):
-        train_cell(cell, config.loader(), tmp_path, Here(torch.device("cpu")))
-    agent = Run(unet, tmp_path).agent()
-    stages = denoise(agent, unet, stored_state())
-    assert stages.shape == (agent.inference_steps + 1, SAMPLES, agent.spec.chunk, 2)
-    low, high = three_demonstrations.actions.min(axis=0), three_demonstrations.actions.max(axis=0)
-    within = (stages >= low - 1e-2) & (stages <= high + 1e-2)
-    assert within[-1].all()  # the last estimate is clipped to what was demonstrated
-    assert not within[0].all()
-    with pytest.raises(TypeError, match="bet denoises nothing"):
-        denoise(Run(bet, tmp_path).agent(), bet, stored_state())
+    assert len(list(tmp_path.glob("*/measured/*.npz"))) == 4  # two states each
+    demonstrators, policies, thresholds = (sheet.data for sheet in findings.sheets)
+    assert demonstrators["who"].tolist()[0] == "people nearby"
+    assert policies["method"].tolist() == ["diffusion-unet", "bet"]
+    assert policies["Ta"].tolist() == [8, 1]
+    assert policies["rollouts"].tolist() == [12, 12]
+    np.testing.assert_allclose(policies[["left", "right", "undecided"]].sum(axis=1), 1.0)
+    assert len(thresholds) == 6
+    first, _ = findings.drawings
+    assert len(_pictures(first.figure)) == 4  # two kinds of demonstrators, two policies
+    at_start = first.data[(first.data["step"] == 0) & first.data["panel"].str.startswith("bet")]
+    np.testing.assert_allclose(
+        at_start[["x", "y"]], np.tile(stored_states()[0][:2], (6, 1)), atol=0.06
+    )
 
 
 def test_paths_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
@@ -335,14 +290,6 @@ def test_paths_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
 def test_another_task_is_refused() -> None:
     with pytest.raises(UsageError, match="pusht"):
         Multimodality().jobs(StudyConfig(task="lift"))
-
-
-def test_smoke_plays_position_control_only(three_demonstrations: Demonstrations) -> None:
-    controls = {
-        preset: {job.cell.control for job in Multimodality().jobs(StudyConfig(preset=preset))}
-        for preset in ("smoke", "quick")
-    }
-    assert controls == {"smoke": {"position"}, "quick": {"position", "velocity"}}
 
 
 def _pictures(figure: Figure) -> list[object]:
