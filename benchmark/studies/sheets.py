@@ -110,9 +110,11 @@ def told_apart(*series: Sequence[pd.DataFrame]) -> str:
     found = []
     pairs = [pair for rows in series for pair in pairwise(rows)]
     for column, text in ALIKE.items():
-        known = [detectable(difference(a, b, column)) for a, b in pairs]
-        if known and np.isfinite(np.nanmedian(known)):
-            found.append(text.format(np.nanmedian(known)))
+        middle = float(
+            np.median([detectable(difference(a, b, column)) for a, b in pairs] or [np.inf])
+        )
+        if np.isfinite(middle):
+            found.append(text.format(middle))
     if not found:
         return "Too few episodes to tell neighbours apart, whatever they truly differ by."
     seeds = min(a["train_seed"].nunique() for a, _ in pairs)

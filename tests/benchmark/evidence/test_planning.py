@@ -81,7 +81,6 @@ def test_where_no_possible_truth_would_be_found_the_detectable_one_is_infinite(
 ) -> None:
     two = difference(make_episodes("a", [[0.0, 1.0]]), make_episodes("b", [[1.0, 0.0]]))
     assert detectable(two) == np.inf
-    assert detectable(mean(make_episodes("a", [[0.0, 1.0, 1.0]]), "is_success"), 0.5) == np.inf
 
 
 def test_a_ratio_is_told_apart_in_its_own_unit(make_episodes: EpisodesMaker) -> None:

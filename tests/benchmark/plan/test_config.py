@@ -77,7 +77,7 @@ def test_a_change_of_any_setting_gives_another_id() -> None:
 
 def test_a_change_of_any_evaluation_setting_gives_another_id() -> None:
     configs = [EvalConfig(), *(config for _, config in variations(EvalConfig()))]
-    assert len({config.id for config in configs}) == len(configs) == 8
+    assert len({config.id for config in configs}) == len(configs) == 9
 
 
 def test_a_later_setting_changes_no_id_until_it_is_used() -> None:

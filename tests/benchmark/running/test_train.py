@@ -225,6 +225,36 @@ def test_what_is_validated_and_kept_are_the_averaged_weights(
         assert torch.equal(weights, agent.state_dict()[name]), name
 
 
+def test_demonstrations_that_are_held_out_are_not_trained_on_and_judge_the_actions(
+    three_demonstrations: Demonstrations,
+) -> None:
+    cell = make_cell()
+    held = replace(cell, train=replace(cell.train, held_out=1))
+    two = three_demonstrations.subset([0, 1])
+    trainer, plain = Trainer(held, three_demonstrations, CPU), Trainer(cell, two, CPU)
+    for each in (trainer, plain):
+        each.step()
+        each.log(at_checkpoint=True, validate=None)
+    # The same training as on the first two, judged by actions of the third.
+    for ours, theirs in zip(trainer.agent.parameters(), plain.agent.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    errors = [each.history[0]["action_error"] for each in (trainer, plain)]
+    assert errors[0] != errors[1]
+    elsewhere = three_demonstrations.actions.copy()
+    elsewhere[two.num_steps :] += 100.0
+    moved = replace(three_demonstrations, actions=elsewhere)
+    judged_elsewhere = Trainer(held, moved, CPU)
+    judged_elsewhere.step()
+    judged_elsewhere.log(at_checkpoint=True, validate=None)
+    assert judged_elsewhere.history[0]["action_error"] > errors[0] + 20
+
+
+def test_holding_out_all_demonstrations_is_an_error(three_demonstrations: Demonstrations) -> None:
+    cell = make_cell()
+    with pytest.raises(ValueError, match="fewer than the 3 demonstrations"):
+        Trainer(replace(cell, train=replace(cell.train, held_out=3)), three_demonstrations, CPU)
+
+
 def test_training_learns_what_was_demonstrated(
     three_demonstrations: Demonstrations, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ def test_clockwise_on_the_picture_is_left_for_an_agent_that_faces_the_block() ->
     assert paths.agent[0, STEPS // 2, 0] < paths.agent[0, 0, 0]
     measures = path_measures(paths)
     assert measures["side"].tolist() == ["left"]
-    assert measures["winding"][0] == pytest.approx(120.0)
+    assert winding(paths.agent, paths.centre)[0, -1] == pytest.approx(120.0)
 
 
 def test_sides_and_turning_back_of_known_paths() -> None:

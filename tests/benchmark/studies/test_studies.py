@@ -50,7 +50,7 @@ COMMAND = "python -m benchmark study NAME --preset smoke"
 
 @pytest.fixture(scope="module")
 def tiny(cache_of_three: Path) -> Iterator[None]:
-    """The smoke preset with two updates a policy, on three demonstrations."""
+    """The smoke preset with five updates a policy, on three demonstrations."""
 
     def small(settings: Settings) -> Settings:
         sizes = {"width": 8, "hidden": 8, "candidates": 4, "negatives": 4}
@@ -61,7 +61,7 @@ def tiny(cache_of_three: Path) -> Iterator[None]:
             changes |= {"channels": (8,), "groups": 4, "step_dim": 8}
         if hasattr(settings.agent, "num_inference_steps"):
             changes["num_inference_steps"] = 1
-        updates = min(settings.train.updates, 2)  # none where nothing is learnt
+        updates = min(settings.train.updates, 5)  # none where nothing is learnt
         train = replace(settings.train, updates=updates, batch_size=8, warmup_updates=0)
         return replace(settings, agent=replace(settings.agent, **changes), train=train)
 
@@ -77,7 +77,7 @@ def tiny(cache_of_three: Path) -> Iterator[None]:
         patch.setitem(benchmark.studies.control_theory.study.INFERENCE_STEPS, "smoke", 2)
         patch.setattr("benchmark.studies.control_theory.measure.SAMPLES", 2)
         patch.setattr("benchmark.studies.control_theory.measure.SAMPLERS", (("ddim", 2),))
-        patch.setattr("benchmark.plan.presets.HORIZONS", (2, 8))
+        patch.setattr("benchmark.plan.presets.HORIZONS", (1, 8))
         for module in ("running.run", "studies.temporal_consistency"):
             patch.setattr(f"benchmark.{module}.play", short)
         benchmark.studies.study._load.cache_clear()
