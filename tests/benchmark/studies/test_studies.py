@@ -191,7 +191,7 @@ def test_of_several_studies_those_that_suit_the_task_run_and_the_others_are_name
 def test_studies_of_which_none_suits_the_task_are_wrong_usage(tmp_path: Path, number: int) -> None:
     unfit = [find_studies(STUDIES, name)[0] for name in ("multimodality", "idle-actions")]
     config = StudyConfig(task="linear-system-stable", preset="smoke")
-    with pytest.raises(UsageError, match=["state of this study", "no study can be"][number - 1]):
+    with pytest.raises(UsageError, match=["states of this study", "no study can be"][number - 1]):
         run_studies(unfit[:number], config, tmp_path, COMMAND)
 
 
