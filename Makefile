@@ -116,7 +116,7 @@ test-slow: $(VENV)/.installed-dev ## Run the learning tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/.installed-docs ## Build the documentation into site/; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "$(CURDIR)/site/index.html"
 
 $(PEERS_VENV)/.installed: pyproject.toml constraints.txt
