@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines import METHODS
+from baselines.choices import unknown
 from baselines.nets.encoder_config import PUBLISHED, EncoderConfig
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -255,7 +256,7 @@ def agent_class(name: str) -> type[Agent]:
         register(name)(found)
     if name not in _AGENTS:
         known = {*METHODS, *_AGENTS, *plugin_names(AGENTS)}
-        raise ValueError(f"no method {name!r}; methods: {', '.join(sorted(known))}")
+        raise ValueError(unknown("method", name, sorted(known)))
     return _AGENTS[name]
 
 

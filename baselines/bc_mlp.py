@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_least
+from baselines.choices import check_least, check_within
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
@@ -36,6 +36,7 @@ class BcMlpConfig:
 
     def __post_init__(self) -> None:
         check_least(self, width=1, blocks=0)
+        check_within(self, 0, 1, "dropout")
 
 
 class ResidualMlp(nn.Module):

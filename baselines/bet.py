@@ -29,7 +29,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_least, check_multiple
+from baselines.choices import check_least, check_multiple, check_within
 from baselines.nets.attention import Block, causal_mask, initialize, parameter_groups
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose
@@ -61,6 +61,8 @@ class BetConfig:
 
     def __post_init__(self) -> None:
         check_least(self, bins=1, layers=1, heads=1)
+        check_within(self, 0, 1, "dropout")
+        check_least(self, focal_gamma=0, offset_weight=0)
         check_multiple("width", self.width, "heads", self.heads)
 
 

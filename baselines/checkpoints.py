@@ -24,14 +24,13 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from baselines.agent import Agent, Spec, agent_class, config_from_json
+from baselines.choices import LARGEST, check_numbers
 from baselines.nets.encoder_config import EncoderConfig
 from baselines.normalizer import Normalizer
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "agent.json"
 FIELDS = {"name", "config", "spec", "normalizer"}
 CHECKSUMS = {"weights_sha256", "sha256"}
-LARGEST = 10**6
-"""A setting that is a whole number is never above it."""
 LONGEST = 4096
 """Steps of a horizon; masks of attention grow with its square."""
 MAX_DESCRIPTION = 2**20
@@ -84,7 +83,7 @@ def load_agent(folder: Path) -> Agent:
     description, weights = read_files(folder)
     cls = agent_class(str(description["name"]))
     with _said_of(folder / DESCRIPTION):
-        _check_numbers(description)
+        check_numbers(description)
         fields = dict(description["spec"])
         fields["obs_shapes"] = {k: tuple(v) for k, v in fields["obs_shapes"].items()}
         if "encoder" in fields:
@@ -98,7 +97,9 @@ def load_agent(folder: Path) -> Agent:
                 f"its horizons are {spec.obs_horizon} and {spec.pred_horizon}; at most {LONGEST}"
             )
         config = config_from_json(cls.Config, description["config"])
-        with _at_most(weights):
+        stored = sum(weight.numel() for weight in weights.values())
+        # A module may make a few that it drops again.
+        with at_most(2 * len(weights) + 100, 2 * stored + LARGEST, "its weights are of"):
             agent = cls(config, spec, Normalizer.blank(description["normalizer"], weights))
         _check_shapes(agent, weights)
         agent.load_state_dict(weights)
@@ -152,26 +153,17 @@ def _weights(path: Path, expected: str | None) -> dict[str, Tensor]:
     return weights
 
 
-def _check_numbers(value: Any) -> None:
-    """Refuse whole numbers that no network has, before anything counts up to them."""
-    if isinstance(value, int) and abs(value) > LARGEST:
-        raise ValueError(f"it has the number {value}; at most {LARGEST:,}")
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for entry in value:
-            _check_numbers(entry)
-
-
 @contextmanager
-def _at_most(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within it no more parameters are made than there are weights.
+def at_most(tensors: int, numbers: int, what: str) -> Iterator[None]:
+    """Within it no more parameters are made.
 
     Torch registers a parameter before it fills it, so that what is too large is never in memory.
+
+    Args:
+        tensors: How many parameters at most.
+        numbers: How many numbers they have in all at most.
+        what: Has that many, as the end of a sentence.
     """
-    stored = sum(weight.numel() for weight in weights.values())
-    # A module may make a few that it drops again.
-    most, largest = 2 * len(weights) + 100, 2 * stored + LARGEST
     count, size = 0, 0
 
     def counted(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -179,10 +171,10 @@ def _at_most(weights: Mapping[str, Tensor]) -> Iterator[None]:
         if parameter is None:
             return
         count, size = count + 1, size + parameter.numel()
-        if count > most or size > largest:
+        if count > tensors or size > numbers:
             raise ValueError(
-                f"it describes a larger network than its weights are of: {name!r} of "
-                f"{type(module).__name__} is beyond {len(weights)} tensors of {stored:,} numbers"
+                f"the settings describe a larger network than {what}: {name!r} of "
+                f"{type(module).__name__} is beyond {tensors:,} tensors of {numbers:,} numbers"
             )
 
     handle = register_module_parameter_registration_hook(counted)

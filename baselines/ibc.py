@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice, check_least
+from baselines.choices import check_choice, check_least, check_within
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose, rand, randn
 from baselines.normalizer import Normalizer
@@ -85,6 +85,9 @@ class IbcConfig:
             check_choice(name, getattr(self, name), get_args(kind))
         check_least(self, width=1, layers=1, negatives=1, candidates=1)
         check_least(self, iterations=1, train_iterations=1, obs_layers=0)
+        check_least(self, noise=0, step_size=0, last_step_size=0, step_limit=0)
+        check_least(self, gradient_penalty=0)
+        check_within(self, 0, 1, "dropout", "noise_decay")
 
 
 UNITS = 2**18

@@ -7,7 +7,11 @@ broken installation, so it needs nothing else either.
 
 import sys
 
-from benchmark.commands.doctor import doctor_command, strangers
+from benchmark.start import stop_while_importing
+
+stop_while_importing()  # before the imports that it is about
+
+from benchmark.commands.doctor import doctor_command, strangers  # noqa: E402
 
 
 def main() -> int:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from benchmark.errors import UsageError
+from baselines.choices import unknown
+from benchmark.errors import UsageError, said
 from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
 from benchmark.plan.request import (
     Control,
@@ -24,6 +25,8 @@ from benchmark.plan.request import (
     SweepConfig,
 )
 from benchmark.running.allocator import keep_freed_memory
+from benchmark.start import INTERRUPTED
+from benchmark.typed import gathered, meant
 
 
 def _compute_on(device: str | None) -> None:
@@ -379,25 +382,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _gathered(arguments: Sequence[str], flag: str) -> list[str]:
-    """Arguments with the values of a repeated flag put together: `--set A --set B` as `--set A B`.
-
-    The parser would keep the last one alone and drop the others without a word.
-    """
-    if list(arguments).count(flag) < 2:
-        return list(arguments)
-    rest: list[str] = []
-    values: list[str] = []
-    target = rest
-    for argument in arguments:
-        if argument == flag:
-            target = values
-        else:
-            target = rest if argument.startswith("--") else target
-            target.append(argument)
-    return [*rest, flag, *values]
-
-
 def _command() -> str:
     """The command as it was given, for the report."""
     return " ".join(["python -m benchmark", *sys.argv[1:]])
@@ -410,7 +394,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Bars of libraries and of envs/ would write over each other in a file; tqdm reads this when
         # it is imported, in worker processes too. `benchmark.progress` writes lines instead.
         os.environ.setdefault("TQDM_DISABLE", "1")
-    given = _gathered(sys.argv[1:] if arguments is None else arguments, "--set")
+    given = gathered(sys.argv[1:] if arguments is None else arguments, "--set")
+    if given and not given[0].startswith("-") and given[0] not in COMMANDS:
+        print(f"error: {unknown('command', given[0], COMMANDS)}", file=sys.stderr)
+        return 2
     try:
         result = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
@@ -420,9 +407,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
     except KeyboardInterrupt:
-        print("\nInterrupted; the same command continues where it stopped.", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except SystemExit as ended:  # of the parser, which has said what is wrong
+        if ended.code and given:
+            print(*meant(COMMANDS.get(given[0]), given[1:]), sep="\n", end="", file=sys.stderr)
+        raise
+    except (UsageError, OSError, ValueError) as error:
+        if not said(error):
+            raise
+        print(f"error: {said(error)}", file=sys.stderr)
+        return 1 if isinstance(error, OSError) else 2
     return int(result or 0)

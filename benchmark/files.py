@@ -1,8 +1,33 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+from benchmark.errors import UsageError
+
+
+def check_writable(path: Path, flag: str) -> None:
+    """Refuse a place that nothing can be written to; the folder itself is not made.
+
+    Args:
+        path: A folder that is to be written to, or to be made.
+        flag: That named it.
+
+    Raises:
+        UsageError: With what the system says.
+    """
+    place = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    try:
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file")
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{flag} {path} cannot be written: {error.strerror}; name another place"
+        ) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:

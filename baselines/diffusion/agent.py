@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice, check_least, check_multiple
+from baselines.choices import check_choice, check_least, check_multiple, check_within
 from baselines.diffusion.schedule import Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import ConditionalUnet1d
@@ -83,7 +83,8 @@ class DiffusionTransformerConfig(DiffusionConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, layers=1, heads=1)
+        check_least(self, layers=1, heads=1, encoder_weight_decay=0)
+        check_within(self, 0, 1, "dropout")
         check_multiple("width", self.width, "heads", self.heads)
         check_choice("initial_weights", self.initial_weights, get_args(InitialWeights))
 

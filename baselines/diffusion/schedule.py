@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from baselines.choices import LATER, check_choice, check_least
+from baselines.choices import LATER, check_choice, check_least, check_within
 from baselines.noise import Generators, randn
 
 BetaSchedule = Literal["squared-cosine", "linear", "exponential"]
@@ -63,7 +63,8 @@ class DiffusionConfig:
             ("spacing", Spacing),
         ):
             check_choice(name, getattr(self, name), get_args(kind))
-        check_least(self, steps_per_window=1)
+        check_least(self, steps_per_window=1, clip=0)
+        check_within(self, 0, 1, "beta_start", "beta_end")
         if not 1 <= self.num_inference_steps <= self.num_train_timesteps:
             raise ValueError(
                 f"num_inference_steps is {self.num_inference_steps}; "
@@ -101,7 +102,8 @@ class Diffusion(nn.Module):
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__()
         self.config = config
-        abar = torch.cumprod(1 - betas(config), 0)
+        with torch.device("cpu"):  # numbers, also where a network is made without any
+            abar = torch.cumprod(1 - betas(config), 0)
         # A constant of the config: rebuilt, not stored in checkpoints.
         self.register_buffer("abar", abar.float(), persistent=False)
         self._abar: list[float] = abar.tolist()  # for sampling: read without waiting for a GPU

@@ -55,6 +55,8 @@ def compare_command(
         most: Episodes at which that is given up.
         store: The run store.
     """
+    if most < 1:
+        raise UsageError(f"most is {most}; allowed: 1 or more")
     both = [Policy(name, _cells(name, config, store), config, store) for name in names]
     tasks = sorted({cell.task for policy in both for cell in policy.cells})
     if len(tasks) > 1:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import usage_errors
 from benchmark.evidence.text_table import Table
-from benchmark.files import write_whole
+from benchmark.files import check_writable, write_whole
 from benchmark.plan.request import Source
 from benchmark.plan.tasks import Task, get_task
 from envs.demos import npz
@@ -82,6 +82,8 @@ def inspect(
     """
     if figure is not None and figure.suffix not in _KINDS:
         raise ValueError(f"no figure of kind {figure.suffix!r}; use {', '.join(_KINDS)}")
+    if figure is not None:
+        check_writable(figure.parent, "--figure")
     if figure is not None and task.demo_figure is None:
         raise ValueError(f"there is no figure of {task.name}; leave it out or take pusht")
     demonstrations = _recorded(task, source, path, filter_key)

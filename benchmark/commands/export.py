@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from baselines.checkpoints import DESCRIPTION, WEIGHTS, save_agent
 from benchmark.errors import UsageError
-from benchmark.files import write_whole
+from benchmark.files import check_writable, write_whole
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import Split, episode_seeds
 from benchmark.plan.tasks import get_task
@@ -30,6 +30,7 @@ def export_command(
     trained = load_policy(where, action_horizon=action_horizon)
     if to.absolute() == trained.folder.absolute():
         raise UsageError(f"{to} is the run itself: name another folder")
+    check_writable(to, "the folder")
     save_agent(trained.agent, to / "checkpoint", halved=True)
     write_whole(to / "config.json", (trained.folder / "config.json").read_text())
     written = load_policy(str(to), action_horizon=action_horizon)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from benchmark.errors import UsageError
+from typing import get_args
+
+from baselines.choices import check_choice
+from benchmark.errors import UsageError, usage_errors
+from benchmark.plan.request import PRESET_NAMES, Source
+from benchmark.plan.tasks import get_task
 from benchmark.running.evidence import finished_cells, keep_cell, keep_shared
 from benchmark.running.store import default_store
 
 
 def keep_command(task: str | None, preset: str | None, data: str | None) -> int:
     """Keep the cells that fit, and what belongs to no cell."""
+    with usage_errors():
+        if task is not None:
+            get_task(task)
+        if preset is not None:
+            check_choice("preset", preset, PRESET_NAMES)
+        if data is not None:
+            check_choice("data", data, get_args(Source))
     store = default_store()
     wanted = {"task": task, "preset": preset, "data": data}
     chosen = {name: value for name, value in wanted.items() if value is not None}

@@ -30,6 +30,8 @@ NOT_DRAWN = ("evidence", "perf", "policies", "search", "statistics", STUDIES_FOL
 
 def results_command(out: Path) -> int:
     """Draw every page, and the tables between markers in the documentation beside `out`."""
+    if not out.is_dir():
+        raise UsageError(f"--out {out} is no folder; name the one that the results are in")
     committed = list(all_committed())
     gone = [path for path, cell in committed if cell is None]
     used: set[str] = set()

@@ -16,8 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import dunnett
 
+from baselines.agent import agent_class
 from benchmark.errors import UsageError, usage_errors
 from benchmark.evidence.text_table import Table
+from benchmark.files import check_writable
 from benchmark.plan.candidates import CANDIDATES
 from benchmark.plan.config import EvalConfig, override_evaluation
 from benchmark.plan.request import SweepConfig
@@ -68,13 +70,17 @@ def search(
         UsageError: If there is no candidate, or one names a setting that does not exist.
     """
     (method,), (control,) = config.methods, config.control
+    with usage_errors():
+        agent_class(method)
     candidates = candidates or CANDIDATES.get(method, ())
     if not candidates:
         raise UsageError(
             f"no candidates are declared for {method}; write each as one word, such as "
             f"'train.batch_size=64' (declared: {', '.join(CANDIDATES)})"
         )
-    plans = [_plan(text, config, episodes) for text in candidates]
+    with usage_errors():
+        plans = [_plan(text, config, episodes) for text in candidates]
+    check_writable(out, "--out")
     done: list[Candidate] = []
     for text, (changed, at) in zip(candidates, plans, strict=True):
         played, seconds = [], 0.0

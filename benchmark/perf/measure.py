@@ -25,6 +25,7 @@ from tqdm import tqdm
 from baselines.agent import Agent, agent_class
 from baselines.diffusion.schedule import DiffusionConfig, Sampler
 from benchmark.evidence.text_table import Table
+from benchmark.files import check_writable
 from benchmark.perf.images import images
 from benchmark.perf.peers import GYM_PUSHT, GymPushT
 from benchmark.perf.pusht import (
@@ -54,6 +55,8 @@ BUSY = 0.3  # load average a core before the start, above which a note warns
 
 def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
     """Measure this machine, see `benchmark.cli.perf_command`."""
+    if out is not None:
+        check_writable(out, "--out")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     found = measure(Effort(), peers, paper)
     shown = table(found, load)

@@ -9,11 +9,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from baselines.choices import LATER, Scaling, check_choice, check_least
+from baselines.choices import (
+    LARGEST,
+    LATER,
+    Scaling,
+    check_choice,
+    check_least,
+    check_within,
+    nearest,
+)
 from baselines.nets.encoder_config import EncoderConfig
 from benchmark.plan.seeding import FIRST_SEED, Split
 from envs.control import CONTROLS, Control
@@ -28,6 +37,10 @@ CHOSEN = 0
 """As an action horizon: the one that did best on the cell's own validation episodes."""
 HORIZONS = (1, 2, 4, 8)
 """Action horizons that a policy is given the choice of."""
+MOST_UPDATES = 10**8
+"""Of a training."""
+LONGEST = 4096
+"""Steps of a prediction; masks of attention grow with its square."""
 KEPT = 10
 """Checkpoints of the published statistics, of the last tenth of a training."""
 
@@ -72,8 +85,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_least(self, batch_size=1, checkpoints=1)
         check_least(self, updates=0, warmup_updates=0, validation_episodes=0, held_out=0)
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate}; it must be above 0 and finite"
+            )
+        check_within(self, 0, math.inf, "weight_decay", "gradient_clip", "ema_power")
+        check_within(self, 0, 1, "ema_maximum")
+        check_within(self, 1, LARGEST, "batch_size", "checkpoints")
+        check_within(self, 0, MOST_UPDATES, "updates", "warmup_updates")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas is {self.betas}; allowed: two numbers from 0 to below 1")
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("schedule", self.schedule, get_args(Schedule))
 
@@ -121,6 +142,11 @@ class Cell:
         check_choice("control", self.control, CONTROLS)
         check_choice("action_scaling", self.action_scaling, get_args(Scaling))
         check_choice("obs_scaling", self.obs_scaling, get_args(Scaling))
+        if not 1 <= self.obs_horizon <= self.pred_horizon <= LONGEST:
+            raise ValueError(
+                f"obs_horizon is {self.obs_horizon}, pred_horizon {self.pred_horizon}; allowed: "
+                f"1 <= obs_horizon <= pred_horizon <= {LONGEST}"
+            )
         longest = self.pred_horizon - self.obs_horizon + 1
         if not 1 <= self.action_horizon <= longest:
             raise ValueError(
@@ -227,7 +253,10 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
         if owner and owner in parts:
             known = [field.name for field in dataclasses.fields(parts[owner])]
         if owner not in parts or name not in known:
-            raise ValueError(f"no setting {key!r}; settings there: {', '.join(sorted(known))}")
+            near = nearest(name if owner in parts else key, known)
+            raise ValueError(
+                f"no setting {key!r}; settings there: {', '.join(sorted(known))}{near}"
+            )
         value, old = _parse(text), getattr(parts[owner], name)
         if isinstance(old, float) and type(value) is int:
             value = float(value)
@@ -237,6 +266,21 @@ def override(cell: Cell, changes: Mapping[str, str]) -> Cell:
     # All of a part at once: they are checked together, so their order does not matter.
     changed = {name: dataclasses.replace(parts[name], **values[name]) for name in parts if name}
     return dataclasses.replace(cell, **changed, **values[""])
+
+
+def check_horizon(cell: Cell, config: EvalConfig) -> None:
+    """Refuse an evaluation that needs more actions than a policy predicts.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    longest = cell.pred_horizon - cell.obs_horizon + 1
+    if max(config.action_horizon, 1) + config.latency > longest:
+        raise ValueError(
+            f"action_horizon {config.action_horizon or 'chosen'} with latency {config.latency} is "
+            f"too long for {cell.method}; allowed: {longest} together "
+            f"(pred_horizon {cell.pred_horizon} - obs_horizon {cell.obs_horizon} + 1)"
+        )
 
 
 def override_evaluation(config: EvalConfig, changes: Sequence[str]) -> EvalConfig:

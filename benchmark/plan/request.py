@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from baselines.choices import unknown
 from benchmark.errors import UsageError
+from benchmark.files import check_writable
 
 # As in envs.control and envs.demos.sources, which would import Gymnasium and numpy.
 Control = Literal["position", "velocity"]
@@ -50,7 +52,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESET_NAMES:
-            raise UsageError(f"no preset {self.preset!r}; presets: {', '.join(PRESET_NAMES)}")
+            raise UsageError(unknown("preset", self.preset, PRESET_NAMES))
         if self.filter_key is not None and self.data_path is None:
             raise UsageError(
                 f"filter_key {self.filter_key!r} given, but no file: name one with --data-path"
@@ -59,6 +61,11 @@ class Request:
             value = getattr(self, name, None)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; allowed: 1 or more")
+        for seed in getattr(self, "seeds", ()):
+            if not 0 <= seed < 2**63:
+                raise UsageError(f"a seed is {seed}; allowed: 0 to 2**63 - 1")
+        if self.out is not None:
+            check_writable(self.out, "--out")
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,9 @@ class SweepConfig(Request):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("control", "seeds"):
+            if not getattr(self, name):
+                raise UsageError(f"--{name} is given without a value; name one or more")
         if self.action_horizon is not None and self.action_horizon < 1:
             raise UsageError(f"action_horizon is {self.action_horizon}; allowed: 1 or more")
         if self.checkpoints not in (0, 10):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from baselines.choices import nearest
 from benchmark.errors import usage_errors
-from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig, override
+from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig, check_horizon, override
+from benchmark.plan.network import check_network
 from benchmark.plan.presets import (
     EPISODES,
     PRESETS,
@@ -96,6 +98,7 @@ def _obs_type(config: SweepConfig) -> str:
     if config.obs_type is not None and config.obs_type not in task.obs_types:
         raise ValueError(
             f"{task.name} has no obs_type {config.obs_type!r}; allowed: {', '.join(task.obs_types)}"
+            f"{nearest(config.obs_type, task.obs_types)}"
         )
     return config.obs_type or task.obs_types[0]
 
@@ -120,5 +123,8 @@ def _cells(config: SweepConfig, demos: Described) -> list[Cell]:
             "seed once, and vary seeds by --seeds instead of --set seed="
         )
     for cell in cells:
-        evaluation(config, cell)
+        for found in evaluations(config, cell):
+            check_horizon(cell, found)
+        if changes or config.inference_steps:
+            check_network(cell, config.inference_steps)
     return cells

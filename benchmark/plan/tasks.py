@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs
-from baselines.choices import Scaling
+from baselines.choices import Scaling, unknown
 from baselines.plugins import TASKS, load_plugin, plugin_names
 from benchmark.plan.demo_facts import pusht_facts, pusht_figure, robosuite_facts
 from envs import linear_system
@@ -338,6 +338,6 @@ def get_task(name: str) -> Task:
         found = load_plugin(TASKS, name)
         if found is None:
             known = sorted({*_TASKS, *plugin_names(TASKS)})
-            raise ValueError(f"no task {name!r}; tasks: {', '.join(known)}")
+            raise ValueError(unknown("task", name, known))
         _TASKS[name] = found
     return _TASKS[name]

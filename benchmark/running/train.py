@@ -27,12 +27,12 @@ from baselines.agent import Agent, Batch, Spec, agent_class
 from baselines.checkpoints import save_agent
 from baselines.ema import EMA
 from baselines.flat import FlatAdamW
-from baselines.nets.encoder_config import PUBLISHED
 from baselines.nets.image_encoder import with_own_rates
 from baselines.nets.pretrained import load_pretrained
 from baselines.normalizer import Normalizer
 from baselines.windows import Windows
 from benchmark.plan.config import KEPT, Cell, TrainConfig
+from benchmark.plan.network import spec_of
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.progress import progress_bar
@@ -76,13 +76,7 @@ class TrainingData:
         """
         task = get_task(cell.task)
         actions = task.actions_of(demos, cell.control)
-        spec = Spec(
-            task.obs_shapes(cell.obs_type),
-            task.action_dim[cell.control],
-            cell.obs_horizon,
-            cell.pred_horizon,
-            cell.encoder or PUBLISHED,
-        )
+        spec = spec_of(cell)
         tensors = {"action": torch.as_tensor(actions, dtype=torch.float32)} | {
             name: torch.as_tensor(array if array.dtype.name == "uint8" else array.astype("float32"))
             for name, array in demos.observations.items()

@@ -118,12 +118,15 @@ def interrupted_by_terminate() -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let a process start that an interruption of all leaves alone: its parent then ends it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let a process start that an interruption of all leaves alone: its parent then ends it.
+
+    It inherits that the signal is blocked. One that comes meanwhile is not lost: it waits.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def attempt(job: Job, store: Path, place: Place) -> str:

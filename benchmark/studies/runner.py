@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from baselines.choices import unknown
 from benchmark.errors import UsageError, usage_errors
 from benchmark.evidence.tables import difference_text
 from benchmark.evidence.text_table import Table
@@ -257,6 +258,6 @@ def find_studies(studies: Sequence[Study], name: str) -> list[Study]:
     """
     found = [study for study in studies if name in ("all", study.name)]
     if not found:
-        names = ", ".join(study.name for study in studies)
-        raise UsageError(f"no study {name!r}; studies: all, {names}")
+        names = ["all", *(study.name for study in studies)]
+        raise UsageError(unknown("study", name, names, "studies"))
     return found

@@ -141,10 +141,10 @@ def test_a_mistake_in_the_settings_is_said_before_demonstrations_are_generated(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["bnch"], ["bench", "--presets", "smoke"], ["bench", "--control", "torque"], ["run", "pusht"]],
+    [["bench", "--presets", "smoke"], ["bench", "--control", "torque"], ["run", "pusht"]],
     ids=" ".join,
 )
-def test_an_unknown_command_option_or_choice_ends_with_code_2(arguments: list[str]) -> None:
+def test_an_unknown_option_or_choice_ends_with_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2

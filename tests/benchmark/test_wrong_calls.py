@@ -1,0 +1,25 @@
+"""Every wrong call ends with exit code 2, in words, and before any work."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.benchmark.wrong_calls import WRONG_CALLS, code_of, nothing_works
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG_CALLS, ids=lambda text: text[:60])
+def test_a_wrong_call_is_refused_and_says_what_is_right(
+    call: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nothing_works(monkeypatch, tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert code_of(shlex.split(call)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "runs").exists()
