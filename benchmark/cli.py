@@ -390,14 +390,11 @@ def _command() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     keep_freed_memory()
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
-        # Bars of libraries and of envs/ would write over each other in a file; tqdm reads this when
-        # it is imported, in worker processes too. `benchmark.progress` writes lines instead.
-        os.environ.setdefault("TQDM_DISABLE", "1")
     given = gathered(sys.argv[1:] if arguments is None else arguments, "--set")
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         print(f"error: {unknown('command', given[0], COMMANDS)}", file=sys.stderr)
         return 2
+
     try:
         result = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

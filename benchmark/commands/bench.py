@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.errors import usage_errors
 from benchmark.evidence.tables import headline_episodes, present, results_table
+from benchmark.evidence.text_table import Table
 from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, evaluations, load_demonstrations, plan
-from benchmark.progress import is_terminal, minutes, say
+from benchmark.progress import is_terminal, say, whole
 from benchmark.report.page import Record, write_report
-from benchmark.running.cost import cost_text, training_seconds
+from benchmark.running.cost import TimeLeft
 from benchmark.running.engine import chosen_engine
 from benchmark.running.evidence import committed_cells
 from benchmark.running.machine import together
@@ -37,7 +36,7 @@ def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> i
 
 
 def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
-    """Run every cell of a sweep that is not done yet; print the table after each.
+    """Run every cell of a sweep that is not done yet; print what came of each, and the table.
 
     A cell that fails is named with its cause, its traceback kept in its folder, and the others go
     on.
@@ -53,72 +52,50 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     with usage_errors():
         frame = _frame(cells, config, store)
+    known = [cell for cell in cells if cell not in todo]
     say(
         f"{config.task}, preset {config.preset}, {cells[0].num_demonstrations} {config.data} "
-        f"demonstrations, {len(cells)} cells, {min(engine.workers, len(cells))} at a time, "
-        f"on {engine.where}"
+        f"demonstrations, {len(cells)} cells, {len(known)} of them done, "
+        f"{min(engine.workers, len(cells))} at a time, on {engine.where}"
     )
-    frames = [*frame, *(episodes for _, episodes in _committed(config, cells))]
-    # What is done already comes first, so that the table begins with it.
-    ended = [(cell, "") for cell in cells if cell not in todo]
+    frames = [
+        *frame,
+        *(episodes for _, episodes in _committed(config, cells)),
+        *(_episodes(cell, config, store) for cell in known),
+    ]
     load = partial(load_demonstrations, config)
     jobs = [Job(cell, evaluations(config, cell), load) for cell in todo]
-    failures = []
     left = TimeLeft(jobs, store, engine.workers)
     jobs.sort(key=left.training, reverse=True)  # the longest first: none is left alone at the end
-    for number, (cell, cause) in enumerate(chain(ended, engine.run(jobs, store)), 1):
-        where = f"[{number}/{len(cells)}] {cell.id}"
-        if cause:
-            failures.append((cell, cause))
-            say(f"{where}\n  failed: {cause}{left.after(cell)}")
-            continue
-        episodes = _episodes(cell, config, store)
-        headline = headline_episodes(episodes)
-        frames.append(episodes)
-        say(
-            f"{where}: score {headline['score'].mean():.3f}, success "
-            f"{headline['is_success'].mean():.0%}{left.after(cell)}"
-        )
-        if number == len(cells) or is_terminal():
-            table = present(results_table(pd.concat(frames, ignore_index=True)))
-            if number < len(cells):
-                table = replace(table, notes=())  # once, below the last one
-            say(f"\n{table.text()}\n")
+    failures = []
+    with whole(len(cells), len(known), left.at_first) as progress:
+        for cell, cause in engine.run(jobs, store):
+            if cause:
+                failures.append((cell, cause))
+                progress.ended(f"{cell.id}: failed: {cause}", left.after(cell))
+                continue
+            frames.append(_episodes(cell, config, store))
+            progress.ended(f"{cell.id}: {_headline(frames[-1])}", left.after(cell))
+            if is_terminal():
+                progress.table = replace(_table(frames), notes=()).text()
     failed = {cell.id for cell, _ in failures}
     if done := [cell for cell in cells if cell.id not in failed]:
+        print(f"\n{_table(frames).text()}")
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
-        print(f"\nReport: {write_report(record(done, config, store, commands), out)}")
+        print(f"Report: {write_report(record(done, config, store, commands), out)}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
     return not failures
 
 
-class TimeLeft:
-    """What remains of a command, from the time that its cells took so far.
+def _table(frames: Sequence[pd.DataFrame]) -> Table:
+    return present(results_table(pd.concat(frames, ignore_index=True)))
 
-    Args:
-        jobs: What is to be run.
-        store: The run store.
-        workers: Jobs at a time.
-    """
 
-    def __init__(self, jobs: Sequence[Job], store: Path, workers: int) -> None:
-        self._seconds = training_seconds(jobs, store, workers)
-        self._start, self._all, self._ended = time.monotonic(), sum(self._seconds.values()), 0.0
-        if jobs:
-            say(cost_text(jobs, self._seconds, store, workers))
-
-    def training(self, job: Job) -> float:
-        """Seconds that a job trains."""
-        return self._seconds.get(job.cell.id, 0.0)
-
-    def after(self, cell: Cell) -> str:
-        """The time left once a cell has ended, as an ending of a line; empty for the last one."""
-        self._ended += self._seconds.get(cell.id, 0.0)
-        if not self._ended or self._ended >= self._all:
-            return ""
-        elapsed = time.monotonic() - self._start
-        return f"; about {minutes(elapsed * (self._all / self._ended - 1))} left"
+def _headline(episodes: pd.DataFrame) -> str:
+    """What an evaluation found, in a few words."""
+    found = headline_episodes(episodes)
+    return f"score {found['score'].mean():.3f}, success {found['is_success'].mean():.0%}"
 
 
 def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.DataFrame]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from benchmark.plan.candidates import CANDIDATES
 from benchmark.plan.config import EvalConfig, override_evaluation
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, load_demonstrations, plan
+from benchmark.progress import say, whole
+from benchmark.running.cost import TimeLeft
 from benchmark.running.machine import best_device
 from benchmark.running.run import run_cell
 from benchmark.running.store import Run
+from benchmark.running.workers import Job
 
 ALPHA = 0.05
 """Chance that a search takes another candidate although none is better than the first."""
@@ -81,20 +85,23 @@ def search(
     with usage_errors():
         plans = [_plan(text, config, episodes) for text in candidates]
     check_writable(out, "--out")
+    load = partial(load_demonstrations, config)
+    jobs = [Job(cell, (at,), load) for changed, at in plans for cell in plan(changed)]
+    left = TimeLeft(jobs, store, workers=1)
     done: list[Candidate] = []
-    for text, (changed, at) in zip(candidates, plans, strict=True):
-        played, seconds = [], 0.0
-        for cell in plan(changed):
-            print(f"\n{cell.id}: {text or 'the preset'}", flush=True)
-            played.append(
-                run_cell(cell, at, lambda: load_demonstrations(config), store, best_device())
-            )
-            seconds += float(Run(cell, store).history()["seconds"].iloc[-1])
-        frames = pd.concat(played, ignore_index=True)
-        done.append(Candidate(text or "the preset", seconds / 60, cell.train.updates, frames))
-        table, data = _compare(done, len(candidates), config)
-        table.write(data, out, f"{cell.task}-{cell.data}-{method}-{control}-{cell.preset}")
-        print(table.text(), flush=True)
+    with whole(len(jobs), left=left.at_first) as progress:
+        for text, (changed, at) in zip(candidates, plans, strict=True):
+            played, seconds = [], 0.0
+            for cell in plan(changed):
+                played.append(run_cell(cell, at, load, store, best_device()))
+                seconds += float(Run(cell, store).history()["seconds"].iloc[-1])
+                progress.ended(f"{cell.id}: {text or 'the preset'}", left.after(cell))
+            frames = pd.concat(played, ignore_index=True)
+            done.append(Candidate(text or "the preset", seconds / 60, cell.train.updates, frames))
+            table, data = _compare(done, len(candidates), config)
+            table.write(data, out, f"{cell.task}-{cell.data}-{method}-{control}-{cell.preset}")
+            progress.table = table.text()
+    say(table.text())
     return table
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from baselines.agent import Agent, agent_class
 from baselines.diffusion.schedule import DiffusionConfig, Sampler
@@ -45,6 +44,7 @@ from benchmark.running.rollout import AgentPolicy
 from benchmark.running.run import evaluate
 from benchmark.running.train import Trainer, TrainingData
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 
 OURS, PEER = "dpbench", f"gym-pusht {GYM_PUSHT}"
 TRAINED = ("smoke", "quick", "laptop")  # presets whose training a CPU can time
@@ -91,8 +91,12 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
             jobs.append(partial(predictions, cell, demos, device, effort))
             jobs.append(partial(evaluations, cell, demos, device, effort))
         jobs += [partial(images, preset, workload.states, device, effort) for preset in presets]
-        bar = stack.enter_context(tqdm(jobs, "measuring", unit="part", leave=False))
-        return [measurement for job in bar for measurement in job()]
+        found = []
+        with progress_bar(len(jobs), "measuring", "part") as bar:
+            for job in jobs:
+                found += job()
+                bar.update()
+        return found
 
 
 def cells(preset: str, demos: Demonstrations) -> list[Cell]:

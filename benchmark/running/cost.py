@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmark.plan.config import Cell
-from benchmark.progress import minutes
+from benchmark.progress import minutes, say
 from benchmark.running.machine import best_device
 from benchmark.running.store import Run, read_frame, stored_cell
 from benchmark.running.train import Trainer
@@ -17,6 +17,37 @@ from benchmark.running.workers import Job
 from benchmark.sealed import is_whole
 
 TIMED_UPDATES = 3
+
+
+class TimeLeft:
+    """What remains of a command, from the time that its cells took so far.
+
+    Says what it will cost when it is made.
+
+    Args:
+        jobs: What is to be run.
+        store: The run store.
+        workers: Jobs at a time.
+    """
+
+    def __init__(self, jobs: Sequence[Job], store: Path, workers: int) -> None:
+        self._seconds = training_seconds(jobs, store, workers)
+        self._start, self._all, self._ended = time.monotonic(), sum(self._seconds.values()), 0.0
+        side_by_side = max(1, min(workers, len(self._seconds)))
+        self.at_first = self._all / side_by_side or None
+        """Seconds that all trainings take; None where there is none."""
+        say(cost_text(jobs, self._seconds, store, workers))
+
+    def training(self, job: Job) -> float:
+        """Seconds that a job trains."""
+        return self._seconds.get(job.cell.id, 0.0)
+
+    def after(self, cell: Cell) -> float | None:
+        """Seconds that the rest takes once a cell has ended; None where nothing tells."""
+        self._ended += self._seconds.get(cell.id, 0.0)
+        if not self._ended or self._ended >= self._all:
+            return None
+        return (time.monotonic() - self._start) * (self._all / self._ended - 1)
 
 
 def cost_text(

@@ -47,7 +47,7 @@ import envs
 from benchmark.errors import UsageError
 from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
-from benchmark.progress import progress_bar, say
+from benchmark.progress import say
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.running.machine import DEVICE, best_device
 from benchmark.running.run import batches, play_batch, validation
@@ -57,6 +57,7 @@ from benchmark.running.train import training
 from benchmark.running.workers import Job, attempt, default_workers, interrupted_by_terminate
 from benchmark.sealed import write_sealed
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 
 TELL_SECONDS = 1.0
 DEATHS = 3
@@ -171,7 +172,7 @@ class _Cluster:
             begun = ray.put(_files(run.folder, ("state.safetensors", "checkpoints")))
             arguments = (run.cell, self.mark, [begun], given, keeps_checkpoints)
             pace = self.engine.cpus, self.engine.workers, self.engine.carry_seconds
-            what = f"{run.cell.method} {run.cell.control}: train"
+            what = f"{run.cell.method} {run.cell.control}, training"
             with (
                 self._followed(_train.options(**resources).remote(*arguments, *pace)) as stream,
                 progress_bar(run.cell.train.updates, what, "update") as bar,

@@ -29,9 +29,9 @@ from baselines.agent import Agent, Obs
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import Task
-from benchmark.progress import progress_bar
 from benchmark.running.disturbance import Disturber
 from envs.control import Control
+from envs.progress import progress_bar
 
 Frame = dict[str, NDArray[Any]]
 """Observations of all episodes at one step, each (N, ...)."""

@@ -145,7 +145,7 @@ def play_batch(agent: Agent, cell: Cell, config: EvalConfig, seeds: Sequence[int
     if config.sampler:
         agent.set_sampler(config.sampler)
     task = get_task(cell.task)
-    what = f"{cell.method} {cell.control}: {config.split} episodes"
+    what = f"{cell.method} {cell.control}, {len(seeds)} {config.split} episodes"
     policy, trace = AgentPolicy(agent, seeds), Trace()
     episodes = play(policy, task, cell.obs_type, cell.control, seeds, config, what, trace=trace)
     motion = _motion(trace, episodes, cell, task)

@@ -35,12 +35,12 @@ from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.network import spec_of
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
-from benchmark.progress import progress_bar
 from benchmark.running.machine import machine
 from benchmark.running.store import Run
 from benchmark.sealed import is_whole, read_sealed, set_aside, write_sealed
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.files import FileError, decoding
+from envs.progress import progress_bar
 
 SAVE_SECONDS = 20.0  # a crash costs at most about so much training
 LOG_ROWS = 100
@@ -351,7 +351,7 @@ def training(
     }
     kept = kept_marks(config.updates) if keeps_checkpoints else {}
     saved = time.monotonic()
-    what = f"{run.cell.method} {run.cell.control}: train"
+    what = f"{run.cell.method} {run.cell.control}, training"
     yield trainer
     with progress_bar(config.updates, what, "update", trainer.update) as bar:
         while trainer.update < config.updates:

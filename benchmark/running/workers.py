@@ -16,16 +16,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
-from benchmark.progress import share_terminal
+from benchmark.progress import hear, tell
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.running.run import Here, Place, evaluate_cell, train_cell
 from benchmark.running.store import Run
@@ -77,29 +76,43 @@ def run_jobs(
         return
     threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
-    lock = context.RLock()
-    tqdm.set_lock(lock)
-    waiting, running = list(jobs), dict[int, tuple[SpawnProcess, Job]]()
+    waiting, running = list(jobs), dict[int, _Running]()
     with interrupted_by_terminate():
         try:
             while waiting or running:
                 for line in range(workers):
                     if waiting and line not in running:
                         job = waiting.pop(0)
-                        arguments = (job, store, device, threads, line, lock)
+                        told, told_to = context.Pipe(duplex=False)
+                        arguments = (job, store, device, threads, told_to)
                         worker = context.Process(target=_work, args=arguments, daemon=True)
                         with _uninterrupted():
                             worker.start()
-                        running[line] = worker, job
-                multiprocessing.connection.wait([w.sentinel for w, _ in running.values()])
-                for line, (worker, job) in list(running.items()):
-                    if not worker.is_alive():
+                        told_to.close()  # the worker's alone: its end is the end of what is told
+                        running[line] = _Running(worker, job, told)
+                multiprocessing.connection.wait(
+                    [end for one in running.values() for end in (one.told, one.worker.sentinel)]
+                )
+                for line, one in list(running.items()):
+                    is_alive = one.worker.is_alive()
+                    hear(one.told, line)
+                    if not is_alive:
                         del running[line]
-                        yield job.cell, _outcome(worker, job, store)
+                        yield one.job.cell, _outcome(one.worker, one.job, store)
         finally:
-            for worker, _ in running.values():
-                worker.terminate()
-                worker.join()
+            for one in running.values():
+                one.worker.terminate()
+                one.worker.join()
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A job that is being run."""
+
+    worker: SpawnProcess
+    job: Job
+    told: Connection
+    """What the worker says of its progress."""
 
 
 @contextmanager
@@ -143,11 +156,11 @@ def attempt(job: Job, store: Path, place: Place) -> str:
     return ""
 
 
-def _work(job: Job, store: Path, device: torch.device, threads: int, line: int, lock: Any) -> None:
+def _work(job: Job, store: Path, device: torch.device, threads: int, told_to: Connection) -> None:
     """Run a job in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
-    share_terminal(line, lock)
+    tell(told_to)
     torch.set_num_threads(threads)
     attempt(job, store, Here(device))
 

@@ -16,9 +16,9 @@ from benchmark.evidence.text_table import Table
 from benchmark.evidence.verdicts import Verdict
 from benchmark.files import write_whole
 from benchmark.plan.tasks import get_task
-from benchmark.progress import say
+from benchmark.progress import say, whole
 from benchmark.report.plots import save_figure
-from benchmark.running.cost import cost_text, training_seconds
+from benchmark.running.cost import TimeLeft, cost_text, training_seconds
 from benchmark.running.engine import chosen_engine
 from benchmark.running.machine import together
 from benchmark.running.store import Run, evidence_folder
@@ -75,14 +75,16 @@ def run_study(study: Study, config: StudyConfig, store: Path, command: str) -> F
         jobs = merged(study.jobs(config))
     engine = chosen_engine(config.engine, config.workers)
     todo = [job for job in jobs if not _is_done(study, job, config, store)]
-    say(f"\n{study.name}: {study.claim}\n{_cost(todo, store, engine.workers)}")
+    say(f"\n{study.name}: {study.claim}")
+    left = TimeLeft(todo, store, engine.workers)
     if known := len(jobs) - len(todo):
         say(f"{known} of {len(jobs)} cells are done already, here or in {evidence_folder()}")
     failures = []
-    for number, (cell, cause) in enumerate(engine.run(todo, store), 1):
-        say(f"[{number}/{len(todo)}] {cell.id}{f'  failed: {cause}' * bool(cause)}")
-        if cause:
-            failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
+    with whole(len(todo), left=left.at_first) as progress:
+        for cell, cause in engine.run(todo, store):
+            progress.ended(f"{cell.id}{f': failed: {cause}' * bool(cause)}", left.after(cell))
+            if cause:
+                failures.append(f"{cell.id}: {cause} (traceback: {Run(cell, store).folder})")
     if failures:
         raise StudyError("\n".join(failures))
     for job in jobs:

@@ -4,6 +4,7 @@
 states, actions and episode ends; recorded demonstrations with another content are a user's own.
 """
 
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -130,7 +131,7 @@ def _download() -> Demonstrations:
     with tempfile.TemporaryDirectory() as folder:
         try:
             # Checked by content below: what is pinned is the data, not how they were packed.
-            file = pooch.retrieve(URL, None, "pusht.zip", folder, progressbar=True)
+            file = pooch.retrieve(URL, None, "pusht.zip", folder, progressbar=sys.stderr.isatty())
         except (OSError, ValueError) as error:
             raise ConnectionError(
                 f"the human demonstrations could not be downloaded from {URL} ({error}); fetch "

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.cache import cache_dir
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 from envs.pusht.geometry import IMAGE_SIZE
 
 VERSION = 1  # raised when a picture of a state changes
@@ -53,7 +53,7 @@ def _draw(states: NDArray[np.float64], path: Path, shape: tuple[int, ...]) -> No
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
         part = Path(folder) / path.name
         array = open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        with tqdm(total=len(states), desc="pictures", unit="step", mininterval=0.5) as bar:
+        with progress_bar(len(states), "pictures", "step") as bar:
             for first in range(0, len(states), CHUNK):
                 drawn = observation_images(states[first : first + CHUNK])
                 array[first : first + CHUNK] = drawn

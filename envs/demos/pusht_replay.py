@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 from envs.pusht.geometry import SUCCESS_COVERAGE, coverage_batch
 from envs.pusht.physics import PushTPhysics
 
@@ -35,15 +35,31 @@ def replay(demonstrations: Demonstrations) -> Replay:
     """Carry out the actions of each episode from its first state, with a progress bar."""
     rows = np.empty((demonstrations.num_episodes, 3))
     ends = zip(demonstrations.starts, demonstrations.episode_ends, strict=True)
-    for row, (start, end) in zip(rows, tqdm(list(ends), "replay", unit="episode"), strict=True):
-        physics = PushTPhysics()
-        physics.reset_to(demonstrations.states[start])
-        reached = [physics.state]
-        for action in demonstrations.actions[start:end]:
-            physics.step(action)
-            reached.append(physics.state)
-        states = np.array(reached)  # (T + 1, 5)
-        covered = coverage_batch(states)
-        apart = states[:-1, 2:4] - demonstrations.states[start:end, 2:4]
-        row[:] = covered[-1], covered.max(), np.hypot(*apart.T).max()
+    with progress_bar(len(rows), "replay", "episode") as bar:
+        for row, (start, end) in zip(rows, ends, strict=True):
+            row[:] = _carried_out(
+                demonstrations.states[start:end], demonstrations.actions[start:end]
+            )
+            bar.update()
     return Replay(*rows.T)
+
+
+def _carried_out(
+    recorded: NDArray[np.float64], actions: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Of the actions of an episode (T, 2): the last coverage, the highest, and how far apart.
+
+    Args:
+        recorded: States before each action, (T, 5).
+        actions: Set-points, px.
+    """
+    physics = PushTPhysics()
+    physics.reset_to(recorded[0])
+    reached = [physics.state]
+    for action in actions:
+        physics.step(action)
+        reached.append(physics.state)
+    states = np.array(reached)  # (T + 1, 5)
+    covered = coverage_batch(states)
+    apart = states[:-1, 2:4] - recorded[:, 2:4]
+    return covered[-1], covered.max(), np.hypot(*apart.T).max()

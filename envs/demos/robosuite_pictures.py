@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.cache import cache_dir
 from envs.demos.cache import kept
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 from envs.robosuite.cameras import CAMERAS, shared_cameras
 from envs.robosuite.processes import Processes, shared_simulation
 from envs.robosuite.scenes import TaskName
@@ -48,7 +48,7 @@ def draw(states: NDArray[np.float64], task: TaskName, processes: int | None = No
     chunks = [states[first : first + CHUNK] for first in range(0, len(states), CHUNK)]
     parts: list[Pictures] = []
     try:
-        with tqdm(total=len(states), desc=f"{task} pictures", unit="step") as bar:
+        with progress_bar(len(states), f"{task} pictures", "step") as bar:
             jobs: Iterable[Future[Pictures]] = (pool.submit(_draw, chunk, task) for chunk in chunks)
             if pool.count > 1:
                 jobs = list(jobs)  # all begin; one process draws when asked for the next

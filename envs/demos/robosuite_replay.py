@@ -2,10 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.control import Control
 from envs.demos.demonstrations import Demonstrations
+from envs.progress import progress_bar
 from envs.robosuite.scenes import TaskName
 from envs.robosuite.vector import RobosuiteVectorEnv
 
@@ -37,13 +37,15 @@ def replay(
     try:
         env.reset(options={"state": demonstrations.states[starts]})
         success, over = np.zeros((2, len(lengths)), dtype=np.bool_)
-        for step in tqdm(range(lengths.max()), f"{task} {control} replay", unit="step"):
-            # A recording that is over repeats its last action; what it then does does not count.
-            _, _, ended, _, info = env.step(recorded[starts + np.minimum(step, lengths - 1)])
-            success |= info["is_success"] & (step < lengths)
-            over |= ended
-            if over.all():
-                break
+        with progress_bar(int(lengths.max()), f"{task} {control} replay", "step") as bar:
+            for step in range(lengths.max()):
+                # A recording that is over repeats its last action; what that does is not counted.
+                _, _, ended, _, info = env.step(recorded[starts + np.minimum(step, lengths - 1)])
+                success |= info["is_success"] & (step < lengths)
+                bar.update()
+                over |= ended
+                if over.all():
+                    break
     finally:
         env.close()
     return success

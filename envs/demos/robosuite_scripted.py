@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import numpy as np
-from tqdm import tqdm
 
 from envs.demos import robosuite_can, robosuite_lift, robosuite_square
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.demos.robosuite_hand import Episode, Script, perform
+from envs.progress import progress_bar
 from envs.robosuite.processes import Processes, shared_simulation
 from envs.robosuite.scenes import MAX_EPISODE_STEPS, TaskName
 
@@ -64,7 +64,7 @@ def generate(
     pool = Processes(processes)
     kept: list[Episode] = []
     try:
-        with tqdm(total=num_episodes, desc=f"{task} demonstrations", unit="episode") as bar:
+        with progress_bar(num_episodes, f"{task} demonstrations", "episode") as bar:
             for tried, episode in enumerate(attempts(task, pool), 1):
                 if episode.is_success:
                     kept.append(episode)

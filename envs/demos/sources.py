@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from envs.demos import pusht_human, pusht_scripted
 from envs.demos.cache import cached
 from envs.demos.demonstrations import DataSet, Demonstrations, Metadata
 from envs.demos.pusht_human import PUBLIC
 from envs.demos.pusht_pictures import pictures
+from envs.progress import progress_bar
 from envs.pusht.geometry import keypoints
 from envs.pusht.observations import ObsType, observe
 
@@ -86,8 +86,11 @@ def scripted_metadata() -> Metadata:
 
 def _generate(num_episodes: int) -> Demonstrations:
     """Let the demonstrator solve seeds 0 to num_episodes - 1; test seeds start at 100000."""
-    seeds = tqdm(range(num_episodes), "scripted demonstrations", unit="episode", mininterval=0.5)
-    episodes = [pusht_scripted.demonstrate(seed) for seed in seeds]
+    episodes = []
+    with progress_bar(num_episodes, "scripted demonstrations", "episode") as bar:
+        for seed in range(num_episodes):
+            episodes.append(pusht_scripted.demonstrate(seed))
+            bar.update()
     states = np.concatenate([episode.states for episode in episodes])
     return Demonstrations(
         states=states,

@@ -1,6 +1,7 @@
-"""Frames of made-up episodes that the tests of statistics, tables, plots and report share."""
+"""What tests share: made-up episodes, and a file of demonstrations."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,18 @@ import pandas as pd
 import pytest
 
 from benchmark.evidence.tables import results_table
+from envs.demos import npz
+from envs.demos.demonstrations import Demonstrations
 
 EpisodesMaker = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture
+def demos_file(cache_of_three: Path, three_demonstrations: Demonstrations) -> Path:
+    """Where the cache keeps the three demonstrations: processes of their own read them there."""
+    (path,) = cache_of_three.glob("*.npz")
+    assert npz.read(path, three_demonstrations.metadata).num_episodes == 3
+    return path
 
 
 @pytest.fixture(scope="session")

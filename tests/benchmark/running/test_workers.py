@@ -18,8 +18,6 @@ from baselines.bc_mlp import BcMlpConfig
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, default_workers, run_jobs
-from envs.demos import npz
-from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
 
 CPU = torch.device("cpu")
@@ -42,14 +40,6 @@ def make_cell(seed: int, updates: int = 2) -> Cell:
         train=TrainConfig(updates, 8, warmup_updates=0, checkpoints=1, validation_episodes=0),
         action_scaling="min-max",
     )
-
-
-@pytest.fixture
-def demos_file(cache_of_three: Path, three_demonstrations: Demonstrations) -> Path:
-    """Where the cache keeps the three demonstrations: processes of their own read them there."""
-    (path,) = cache_of_three.glob("*.npz")
-    assert npz.read(path, three_demonstrations.metadata).num_episodes == 3
-    return path
 
 
 @pytest.fixture
