@@ -1,6 +1,7 @@
 """Presets: which settings a cell gets, by method and by how many numbers an action has."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +79,13 @@ def test_every_method_encodes_about_as_many_frames_an_update(task: str, preset: 
 def test_a_narrower_encoder_keeps_the_published_pooling_and_normalisation() -> None:
     for images in IMAGE_PRESETS.values():
         assert replace(images.encoder, channels=64) == EncoderConfig()
+
+
+def test_the_documentation_says_what_presets_do_with_images() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "images.md").read_text()
+    for name, preset in IMAGE_PRESETS.items():
+        row = (
+            f"| `{name}` | {preset.encoder.channels} channels | {preset.frames} | "
+            f"{preset.updates:,} | {preset.steps_per_window} |"
+        )
+        assert row in page
