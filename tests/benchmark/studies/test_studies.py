@@ -117,11 +117,12 @@ def run(study: Study, config: StudyConfig, store: Path) -> str:
 def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothing(
     study: Study, store: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = StudyConfig(preset="smoke", episodes=2, workers=1)
+    task = "pusht-image" if study.name == "visual-encoder" else "pusht"
+    config = StudyConfig(task=task, preset="smoke", episodes=2, workers=1)
     printed = run(study, config, store)
     assert printed.startswith(f"\n{study.name}: {study.claim}")  # its cost comes next
     assert "cells" in printed.splitlines()[2]
-    where = "linear-systems" if study.name == "control-theory" else "pusht-scripted"
+    where = "linear-systems" if study.name == "control-theory" else f"{task}-scripted"
     folder = store / "reports" / "studies" / f"{study.name}-{where}-smoke"
     page = (folder / "README.md").read_text()
     assert study.claim in page
