@@ -29,7 +29,7 @@ from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
-Disturbance = Literal["none", "moved", "turned", "held"]
+Disturbance = Literal["none", "calm", "moved", "turned", "held"]
 MEASURES = 3
 """Version of what an evaluation measures and on which seeds: raised when that changes, so that all
 are played again."""

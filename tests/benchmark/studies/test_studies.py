@@ -157,7 +157,8 @@ def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothin
         keep_cell(each)
     keep_shared(store)
     empty, out = store.parent / "empty", store.parent / "drawn"
-    assert draw_kept_studies(empty, out) == {each.cell.id for each in kept}
+    used, _ = draw_kept_studies(empty, out)
+    assert used == {each.cell.id for each in kept}
     assert not empty.exists()
     assert (out / folder.name / "README.md").read_text() == (folder / "README.md").read_text()
 
