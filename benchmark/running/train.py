@@ -35,7 +35,7 @@ from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.network import spec_of
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
-from benchmark.running.machine import machine
+from benchmark.running.machine import machine, processor_units
 from benchmark.running.store import Run
 from benchmark.sealed import is_whole, read_sealed, set_aside, write_sealed
 from envs.demos.demonstrations import Demonstrations
@@ -117,8 +117,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+        return not processor_units().isdisjoint(("avx512_bf16", "amx_bf16"))
     return False
 
 
