@@ -67,6 +67,7 @@ def run_command(
     obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
     device: str | None = None,
+    origin: Annotated[str | None, tyro.conf.arg(name="from")] = None,
 ) -> int:
     """Train and evaluate one method; what is done already is not done again.
 
@@ -80,6 +81,7 @@ def run_command(
         data_path: File of human demonstrations.
         filter_key: Only what a robomimic file lists under this key, such as train.
         obs_type: What the policy observes; None takes the task's default.
+        origin: Name or folder of a finished run, whose policy is trained further, as another run.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
         device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
             there is.
@@ -96,6 +98,7 @@ def run_command(
         data=data,
         data_path=data_path,
         filter_key=filter_key,
+        origin=origin,
         obs_type=obs_type,
         set=set,
     )

@@ -137,6 +137,8 @@ class Cell:
     """Ta that windows are padded for, and the default of evaluation."""
     encoder: EncoderConfig | None = field(default=None, metadata=LATER)
     """How images are encoded; None where there are none."""
+    origin: str = field(default="", metadata=LATER)
+    """Id of the run whose policy this training starts from; empty starts from fresh weights."""
 
     def __post_init__(self) -> None:
         check_choice("control", self.control, CONTROLS)
