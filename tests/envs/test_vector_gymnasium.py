@@ -298,8 +298,8 @@ def test_a_wrapper_round_ours_does_what_it_does_round_theirs(name, mode):
     actions.seed(0)
     try:
         theirs = WRAPPERS[name](pair[1])
-    except ValueError:  # some wrappers take no same-step mode
-        with pytest.raises(ValueError, match="autoreset_mode"):
+    except (ValueError, AssertionError) as refusal:  # some wrappers take no same-step mode
+        with pytest.raises(type(refusal)):
             WRAPPERS[name](pair[0])
         return
     ours = WRAPPERS[name](pair[0])
