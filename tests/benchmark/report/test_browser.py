@@ -173,10 +173,13 @@ def test_recorded_episodes_play_to_their_end_and_follow_the_slider(opened: Page)
 
 
 def test_recorded_frames_are_shown_one_after_the_other(opened: Page) -> None:
-    opened.get_by_label("policy").select_option(label="lstm-gmm, position")
+    opened.locator("#explorer select").select_option(label="lstm-gmm, position")
     slider = opened.get_by_label("time", exact=True)
-    pixel = """() => [...document.querySelector("#explorer canvas").getContext("2d")
-        .getImageData(256, 256, 1, 1).data].slice(0, 3)"""
+    pixel = """() => {
+        const small = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        small.drawImage(document.querySelector("#explorer canvas"), 256, 256, 1, 1, 0, 0, 1, 1);
+        return [...small.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    }"""
     opened.wait_for_function(f"({pixel})()[0] === 255")
     colours = [opened.evaluate(pixel)]
     for time in ("20", "40"):
