@@ -309,6 +309,29 @@ def play_command(request: PlayRequest) -> int:
     return play_command(request)
 
 
+def video_command(
+    runs: tyro.conf.Positional[tuple[str, ...]],
+    to: Path = Path("video.gif"),
+    episodes: int = 1,
+    seed: int | None = None,
+    task: str = "pusht",
+    paths: int = 12,
+) -> int:
+    """Film trained policies on the same initial states, a column each.
+
+    Args:
+        runs: Folders or names of runs, checkpoints, or shipped.
+        to: The film: .gif, or .mp4 with the extra `video`.
+        episodes: Initial states, a row each; of one policy up to four stand in a row.
+        seed: Of the first initial state; None takes 400000, where nothing is tested.
+        task: Whose shipped policy is meant.
+        paths: Action sequences drawn of each prediction on Push-T, the followed one among them.
+    """
+    from benchmark.commands.video import video_command
+
+    return video_command(runs, to, episodes, seed, task, paths)
+
+
 def export_command(
     run: tyro.conf.Positional[str],
     to: tyro.conf.Positional[Path],
@@ -376,6 +399,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": compare_command,
     "plan": plan_command,
     "play": play_command,
+    "video": video_command,
     "keep": keep_command,
     "export": export_command,
     "look": look_command,
