@@ -62,8 +62,15 @@ def save_agent(agent: Agent, folder: Path, halved: bool = False) -> None:
     text = json.dumps({**description, "sha256": checksum(description)}, indent=2)
     for name, content in ((WEIGHTS, data), (DESCRIPTION, text.encode())):
         part = folder / f"{name}.part"
-        part.write_bytes(content)
-        part.replace(folder / name)
+        try:
+            part.write_bytes(content)
+            part.replace(folder / name)
+        except OSError as error:
+            if error.errno and not error.filename:  # a full disk is told without the file
+                raise OSError(error.errno, error.strerror, str(folder / name)) from error
+            raise
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def checksum(description: Mapping[str, Any]) -> str:

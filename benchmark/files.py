@@ -53,7 +53,9 @@ def write_whole(path: Path, content: str | bytes) -> Path:
             os.fsync(part.fileno())
             Path(part.name).chmod(0o644)  # temporary files are private, results are not
             Path(part.name).replace(path)
-        except BaseException:
+        except BaseException as error:
             Path(part.name).unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno:  # a full disk is told without the file
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
     return path

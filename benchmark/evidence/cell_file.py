@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.files import write_whole
+from envs.demos.files import decoding, refuse
 
 FORMAT = 1
 _KEY, _DIGEST = b"dpbench", b"dpbench-blake2b"
@@ -71,18 +72,18 @@ def read_cell(path: Path) -> CellEvidence:
     Raises:
         ValueError: If the file is damaged, or no evidence of a cell.
     """
-    try:
+    with decoding(path, "Parquet file"):
         table = pq.read_table(path, page_checksum_verification=True)
         episodes = table.to_pandas()
-    except Exception as error:  # damage ends in errors of many kinds, some of them KeyError
-        raise ValueError(f"{path}: no readable Parquet file ({error})") from error
     metadata = table.schema.metadata or {}
     text = metadata.get(_KEY, b"")
     if _digest(text, episodes).encode() != metadata.get(_DIGEST):
-        raise ValueError(f"{path}: what it says of its cell is missing or was changed")
+        raise refuse(
+            path, "", "was damaged or changed: its checksum is another", "take it from git again"
+        )
     told: dict[str, Any] = json.loads(text)
     if told["format"] != FORMAT:
-        raise ValueError(f"{path}: format {told['format']}; this version reads {FORMAT}")
+        raise refuse(path, "", f"is of format {told['format']}", f"this version reads {FORMAT}")
     return CellEvidence(
         json.dumps(told["cell"], indent=2),
         episodes,

@@ -76,8 +76,9 @@ def all_committed() -> Iterator[tuple[Path, Cell | None]]:
     for path in sorted(evidence_folder().glob("*/*.parquet")):
         if path.parent.name in SHARED:
             continue
+        found = read_cell(path)  # a damaged file is no file of old settings: it is refused
         try:
-            cell = Cell.from_json(read_cell(path).config)
+            cell = Cell.from_json(found.config)
         except (ValueError, TypeError, KeyError, json.JSONDecodeError):
             yield path, None
             continue

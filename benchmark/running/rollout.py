@@ -29,6 +29,7 @@ from baselines.agent import Agent, Obs
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import Task
+from benchmark.running.contract import actions_of, contract
 from benchmark.running.disturbance import Disturber
 from envs.control import Control
 from envs.progress import progress_bar
@@ -86,7 +87,10 @@ class AgentPolicy:
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `Policy.predict`; a policy with a memory sees what came since its last reset."""
         self._predictions += 1
-        actions = self._agent.act(self._seen(window), [self._streams[i] for i in episodes])
+        began, seen = time.perf_counter(), self._seen(window)
+        with contract(self._agent, "act"):
+            actions = self._agent.act(seen, [self._streams[i] for i in episodes])
+        actions = actions_of(self._agent, actions, len(episodes), 1, began)
         return actions[:, 0].double().cpu().numpy()
 
     @torch.inference_mode()

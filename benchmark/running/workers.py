@@ -22,9 +22,10 @@ from pathlib import Path
 
 import torch
 
+from benchmark.errors import said
 from benchmark.files import write_whole
 from benchmark.plan.config import Cell, EvalConfig
-from benchmark.progress import hear, tell
+from benchmark.progress import hear, say, tell
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.running.run import Here, Place, evaluate_cell, train_cell
 from benchmark.running.store import Run
@@ -64,7 +65,8 @@ def run_jobs(
     """Run every job, at most `workers` at a time, and yield each cell as it ends.
 
     With one worker, or one job, all happens in this process. A job that fails leaves its traceback
-    in error.txt and the others go on; when this process ends, however it does, its workers do.
+    in error.txt and the others go on. One whose process is killed is tried once more. When this
+    process ends, however it does, its workers do.
 
     Yields:
         The cell, and the cause of its failure or an empty text.
@@ -77,6 +79,7 @@ def run_jobs(
     threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
     waiting, running = list(jobs), dict[int, _Running]()
+    again: set[str] = set()
     with interrupted_by_terminate():
         try:
             while waiting or running:
@@ -84,21 +87,30 @@ def run_jobs(
                     if waiting and line not in running:
                         job = waiting.pop(0)
                         told, told_to = context.Pipe(duplex=False)
-                        arguments = (job, store, device, threads, told_to)
+                        answer, reply = context.Pipe(duplex=False)
+                        arguments = (job, store, device, threads, told_to, reply)
                         worker = context.Process(target=_work, args=arguments, daemon=True)
                         with _uninterrupted():
                             worker.start()
                         told_to.close()  # the worker's alone: its end is the end of what is told
-                        running[line] = _Running(worker, job, told)
+                        reply.close()
+                        running[line] = _Running(worker, job, told, answer)
                 multiprocessing.connection.wait(
                     [end for one in running.values() for end in (one.told, one.worker.sentinel)]
                 )
                 for line, one in list(running.items()):
                     is_alive = one.worker.is_alive()
                     hear(one.told, line)
-                    if not is_alive:
-                        del running[line]
-                        yield one.job.cell, _outcome(one.worker, one.job, store)
+                    if is_alive:
+                        continue
+                    del running[line]
+                    cause, cell = _cause(one.answer), one.job.cell
+                    if cause is None and cell.id not in again:
+                        again.add(cell.id)
+                        say(f"{cell.id}: {_ended(one.worker)}; tried again from where it stopped")
+                        waiting.insert(0, one.job)
+                    else:
+                        yield cell, f"{_ended(one.worker)}, twice" if cause is None else cause
         finally:
             for one in running.values():
                 one.worker.terminate()
@@ -113,6 +125,8 @@ class _Running:
     job: Job
     told: Connection
     """What the worker says of its progress."""
+    answer: Connection
+    """The cause of its failure, or an empty text, at its end."""
 
 
 @contextmanager
@@ -145,24 +159,35 @@ def _uninterrupted() -> Iterator[None]:
 def attempt(job: Job, store: Path, place: Place) -> str:
     """Run a job; the cause if it fails, with its traceback kept."""
     error = Run(job.cell, store).folder / "error.txt"
-    error.unlink(missing_ok=True)
     try:
+        error.unlink(missing_ok=True)
         train_cell(job.cell, job.demos, store, place, job.keeps_checkpoints)
         for evaluation in job.evaluations:
             evaluate_cell(job.cell, evaluation, store, place)
     except Exception as cause:
-        write_whole(error, traceback.format_exc())
-        return f"{type(cause).__name__}: {cause}"
+        told = said(cause) or f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+        try:
+            write_whole(error, traceback.format_exc())
+        except OSError as full:
+            return f"{told} (its traceback could not be kept: {full.strerror})"
+        return told
     return ""
 
 
-def _work(job: Job, store: Path, device: torch.device, threads: int, told_to: Connection) -> None:
-    """Run a job in a process of its own."""
+def _work(
+    job: Job,
+    store: Path,
+    device: torch.device,
+    threads: int,
+    told_to: Connection,
+    reply: Connection,
+) -> None:
+    """Run a job in a process of its own, and reply with the cause if it fails."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
     tell(told_to)
     torch.set_num_threads(threads)
-    attempt(job, store, Here(device))
+    reply.send(attempt(job, store, Here(device)))
 
 
 def _end_with_parent() -> None:
@@ -172,12 +197,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _outcome(worker: SpawnProcess, job: Job, store: Path) -> str:
-    """The cause of a failure of an ended worker, or an empty text."""
-    run = Run(job.cell, store)
-    error = run.folder / "error.txt"
-    if error.is_file():
-        return error.read_text().strip().splitlines()[-1]
-    if not is_done(job, store):
-        return f"its process ended with exit code {worker.exitcode} (out of memory?)"
-    return ""
+def _cause(answer: Connection) -> str | None:
+    """What an ended worker told; None where it was killed before it could."""
+    with answer:
+        try:
+            return str(answer.recv())
+        except EOFError:
+            return None
+
+
+def _ended(worker: SpawnProcess) -> str:
+    """How a worker ended that told nothing."""
+    code = worker.exitcode or 0
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return f"its process {how} (out of memory?)"

@@ -18,12 +18,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from baselines.agent import Spec
 from baselines.bc_mlp import BcMlp
 from baselines.checkpoints import load_agent, save_agent
 from baselines.normalizer import Normalizer
+from benchmark.evidence.cell_file import CellEvidence, read_cell, write_cell
+from benchmark.running.store import read_frame, write_parquet
+from benchmark.sealed import read_sealed, write_sealed
 from envs.demos import cache, npz, pusht_human, pusht_scripted, robomimic
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.pusht.geometry import keypoints
@@ -117,6 +121,28 @@ def _all(found: Demonstrations) -> str:
     return found.digest() + "".join(extra)
 
 
+def _evidence(folder: Path) -> None:
+    episodes = pd.DataFrame({"evaluation": "test", "seed": range(40), "score": np.arange(40) / 40})
+    history = pd.DataFrame({"update": [1.0, 2.0], "loss": [0.5, 0.25]})
+    write_cell(CellEvidence('{"task": "pusht"}', episodes, history), folder / "cell.parquet")
+
+
+def _read_evidence(folder: Path) -> str:
+    found = read_cell(folder / "cell.parquet")
+    return found.config + found.episodes.to_csv() + found.history.to_csv()
+
+
+def _sealed(folder: Path) -> None:
+    frame = pd.DataFrame({"update": np.arange(50.0), "loss": np.linspace(1, 0, 50)})
+    write_parquet(frame, folder / "history.parquet")
+    write_sealed(folder / "config.json", json.dumps({"task": "pusht", "seed": 1}))
+
+
+def _read_sealed(folder: Path) -> str:
+    config = json.loads(read_sealed(folder / "config.json"))
+    return str(config) + read_frame(folder / "history.parquet").to_csv()
+
+
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], str]]] = {
     "npz of ours": (_npz, lambda f: _all(npz.read(f / "demos.npz", METADATA))),
     "npz of a user": (_plain_npz, lambda f: _all(pusht_human.read(f / "demos.npz"))),
@@ -125,8 +151,10 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], str]]] = {
     "zarr in a ZIP": (_zarr_zip, lambda f: _all(pusht_human.read(f / "replay.zip"))),
     "robomimic HDF5": (_hdf5, lambda f: _all(robomimic.read(f / "a.hdf5", "lift"))),
     "checkpoint": (_checkpoint, _load),
+    "evidence": (_evidence, _read_evidence),
+    "run store": (_sealed, _read_sealed),
 }
-WITH_CHECKSUM = {"npz of ours", "cache", "checkpoint"}
+WITH_CHECKSUM = {"npz of ours", "cache", "checkpoint", "evidence", "run store"}
 """Where a changed number has to be known; robomimic's is, but its masks and attributes are not."""
 
 

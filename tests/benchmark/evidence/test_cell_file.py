@@ -61,5 +61,5 @@ def test_a_file_that_is_no_evidence_is_refused_by_name(tmp_path: Path, content: 
 def test_a_table_without_a_cell_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cell.parquet"
     EVIDENCE.episodes.to_parquet(path)
-    with pytest.raises(ValueError, match="missing or was changed"):
+    with pytest.raises(ValueError, match="was damaged or changed"):
         read_cell(path)

@@ -1,6 +1,7 @@
 """Cells side by side in processes of their own: the same results, and no orphans."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from baselines.bc_mlp import BcMlpConfig
 from benchmark.plan.config import Cell, EvalConfig, TrainConfig
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, default_workers, run_jobs
+from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
 
 CPU = torch.device("cpu")
@@ -70,8 +72,54 @@ def test_failures_in_processes_are_named_and_the_others_go_on(job: Job, tmp_path
     causes = outcomes([broken, killed, job], tmp_path, 2)
     assert causes[1] == ""
     assert "nowhere.npz" in causes[2]
-    assert causes[3] == "its process ended with exit code 9 (out of memory?)"
+    assert causes[3] == "its process ended with code 9 (out of memory?), twice"
     assert "Traceback" in (Run(broken.cell, tmp_path).folder / "error.txt").read_text()
+
+
+def killed_once(mark: Path, path: Path) -> Demonstrations:
+    """Demonstrations, for which the first process that asks is killed."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return load_pusht("human", "keypoints", path)
+
+
+def test_a_cell_whose_process_is_killed_is_tried_once_more(
+    job: Job, demos_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = partial(killed_once, tmp_path / "mark", demos_file)
+    killed = replace(job, cell=make_cell(2), demos=load)
+    assert outcomes([killed, job], tmp_path, 2) == {1: "", 2: ""}
+    assert "its process was killed by SIGKILL (out of memory?); tried again" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_full_disk_fails_its_cell_in_one_line(job: Job, tmp_path: Path) -> None:
+    """As a quota does: no file of this process may grow beyond some kilobytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        (cause,) = outcomes([job], tmp_path, 1).values()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "model.safetensors: File too large; files may not grow so large here" in cause
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
+    assert not Run(job.cell, tmp_path).is_trained
+    assert outcomes([job], tmp_path, 1) == {1: ""}
+
+
+def test_a_folder_in_the_way_of_a_cell_fails_it_and_not_the_others(
+    job: Job, tmp_path: Path
+) -> None:
+    blocked = replace(job, cell=make_cell(2))
+    Run(blocked.cell, tmp_path).folder.write_text("a file")
+    causes = outcomes([blocked, job], tmp_path, 1)
+    assert causes[1] == ""
+    assert "a part of its path is a file" in causes[2]
+    assert "\n" not in causes[2]
 
 
 def test_a_failure_that_was_mended_is_forgotten(job: Job, tmp_path: Path) -> None:
@@ -89,6 +137,7 @@ from pathlib import Path
 import torch
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.running.workers import Job, run_jobs
+from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
 
 if __name__ == "__main__":
