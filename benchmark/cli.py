@@ -67,6 +67,7 @@ def run_command(
     obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
     device: str | None = None,
+    origin: Annotated[str | None, tyro.conf.arg(name="from")] = None,
 ) -> int:
     """Train and evaluate one method; what is done already is not done again.
 
@@ -80,6 +81,7 @@ def run_command(
         data_path: File of human demonstrations.
         filter_key: Only what a robomimic file lists under this key, such as train.
         obs_type: What the policy observes; None takes the task's default.
+        origin: Name or folder of a finished run, whose policy is trained further, as another run.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
         device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
             there is.
@@ -96,6 +98,7 @@ def run_command(
         data=data,
         data_path=data_path,
         filter_key=filter_key,
+        origin=origin,
         obs_type=obs_type,
         set=set,
     )
@@ -306,6 +309,29 @@ def play_command(request: PlayRequest) -> int:
     return play_command(request)
 
 
+def video_command(
+    runs: tyro.conf.Positional[tuple[str, ...]],
+    to: Path = Path("video.gif"),
+    episodes: int = 1,
+    seed: int | None = None,
+    task: str = "pusht",
+    paths: int = 12,
+) -> int:
+    """Film trained policies on the same initial states, a column each.
+
+    Args:
+        runs: Folders or names of runs, checkpoints, or shipped.
+        to: The film: .gif, or .mp4 with the extra `video`.
+        episodes: Initial states, a row each; of one policy up to four stand in a row.
+        seed: Of the first initial state; None takes 400000, where nothing is tested.
+        task: Whose shipped policy is meant.
+        paths: Action sequences drawn of each prediction on Push-T, the followed one among them.
+    """
+    from benchmark.commands.video import video_command
+
+    return video_command(runs, to, episodes, seed, task, paths)
+
+
 def export_command(
     run: tyro.conf.Positional[str],
     to: tyro.conf.Positional[Path],
@@ -373,6 +399,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": compare_command,
     "plan": plan_command,
     "play": play_command,
+    "video": video_command,
     "keep": keep_command,
     "export": export_command,
     "look": look_command,

@@ -18,7 +18,6 @@ Differences:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -116,14 +115,6 @@ class DiffusionAgent(Agent):
         shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
         sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
         return self.normalizer.denormalize("action", sample)
-
-    def denoise(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Iterator[Tensor]:
-        """Yield the sequences of `act` (B, N, Tp, Da), from noise on, after each denoising step."""
-        self.check_window(obs)
-        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        condition = self.condition(obs)
-        for sample in self.diffusion.denoise_sequences(self.network, condition, shape, generator):
-            yield self.normalizer.denormalize("action", sample)
 
     @property
     def inference_steps(self) -> int:

@@ -156,16 +156,6 @@ class Diffusion(nn.Module):
         Returns:
             (B, N, Tp, Da).
         """
-        return _last(self.denoise_sequences(network, condition, shape, generators))
-
-    def denoise_sequences(
-        self,
-        network: ConditionalDenoiser,
-        condition: Tensor,
-        shape: tuple[int, int, int],
-        generators: Generators,
-    ) -> Iterator[Tensor]:
-        """Yield the sequences of `sample_sequences` from pure noise on, after each step."""
         count, *sequence = shape
         repeated = condition.repeat_interleave(count, 0)  # encoded once, not once a step
 
@@ -173,7 +163,7 @@ class Diffusion(nn.Module):
             flat = data.reshape(-1, *sequence)
             return network(flat, step.repeat_interleave(count), repeated).reshape(data.shape)
 
-        return self.denoise(denoiser, (len(condition), *shape), generators)
+        return self.sample(denoiser, (len(condition), *shape), generators)
 
     def denoise(
         self, denoiser: Denoiser, shape: tuple[int, ...], generators: Generators

@@ -21,6 +21,7 @@ from benchmark.running.cost import TimeLeft
 from benchmark.running.engine import chosen_engine
 from benchmark.running.evidence import committed_cells
 from benchmark.running.machine import together
+from benchmark.running.origin import origin_of
 from benchmark.running.recorded import recorded
 from benchmark.running.references import references
 from benchmark.running.store import Run, default_store
@@ -48,6 +49,9 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
         UsageError: If something that was asked for does not exist.
     """
     cells = plan(config)
+    with usage_errors():
+        for cell in cells:
+            origin_of(cell, store)
     engine = chosen_engine(config.engine, config.workers)
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     with usage_errors():

@@ -29,7 +29,6 @@ PATCH, STRIDE = 16, 8
 """Side of a hidden patch, and how far apart patches are, px."""
 SAMPLES = 4
 """Action sequences that a patch is judged by."""
-GREY = 128
 
 
 def look_command(where: str, to: Path, seed: int | None) -> int:
@@ -47,7 +46,7 @@ def look_command(where: str, to: Path, seed: int | None) -> int:
     motion = task.motion
     unit = motion.unit if motion else "the actions' unit"
     drawn = io.BytesIO()
-    look_figure(looks, unit).savefig(drawn, format="png")
+    look_figure(looks, unit).savefig(drawn, format="png", bbox_inches="tight")
     print(write_whole(to / "look.png", drawn.getvalue()))
     for each in looks:
         if each.keypoints is None:
@@ -115,6 +114,7 @@ def look(trained: Trained, frames: list[Frame], camera: str, steps: NDArray[Any]
         images,
         keypoints(encoder, images) if spatial else None,
         np.stack([occlusion(trained.agent, frames, step, camera) for step in steps.tolist()]),
+        (PATCH - STRIDE) / 2,
     )
 
 
@@ -126,9 +126,10 @@ def keypoints(encoder: ImageEncoder, images: NDArray[np.uint8]) -> NDArray[np.fl
 
 @torch.inference_mode()
 def occlusion(agent: Agent, frames: list[Frame], step: int, camera: str) -> NDArray[np.float64]:
-    """How far the next actions move when a patch of one camera's images is grey, (rows, columns).
+    """How far the next actions move when a patch of one camera's images is hidden, (rows, columns).
 
-    Root mean square over the actions from the current step on, with the same noise.
+    A patch takes the mean colour of the images: on an even ground it hides what is there and shows
+    nothing new. Root mean square over the actions from the current step on, with the same noise.
     """
     first = step - agent.spec.obs_horizon + 1
     seen = [frames[max(0, each)] for each in range(first, step + 1)]
@@ -140,8 +141,9 @@ def occlusion(agent: Agent, frames: list[Frame], step: int, camera: str) -> NDAr
         for column in range(0, width - PATCH + 1, STRIDE)
     ]
     batch = {name: np.repeat(value, len(places) + 1, axis=0) for name, value in window.items()}
+    plain = window[camera].mean((0, 1, 2, 3)).round().astype(np.uint8)  # (3,)
     for index, (row, column) in enumerate(places, start=1):
-        batch[camera][index, :, row : row + PATCH, column : column + PATCH] = GREY
+        batch[camera][index, :, row : row + PATCH, column : column + PATCH] = plain
     noise = [torch.Generator().manual_seed(0) for _ in range(len(places) + 1)]
     drawn = agent.act(as_tensors(batch), noise, SAMPLES)  # (1 + places, N, Tp, Da)
     next_ones = drawn[:, :, agent.spec.obs_horizon - 1 :].double()

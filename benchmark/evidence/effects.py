@@ -27,7 +27,7 @@ from benchmark.evidence.stats import CONFIDENCE, Array, Interval, Share, episode
 
 BINARY = ("is_success", "stuck", "left", "right", "undecided", "parted", "turned_back")
 """Columns of 0 and 1."""
-BOUNDS = dict.fromkeys(("score", *BINARY), (0.0, 1.0))
+BOUNDS = dict.fromkeys(("score", "still", *BINARY), (0.0, 1.0))
 """Columns whose lowest and highest value are known beforehand; others count as unbounded."""
 _BISECTIONS = 60
 _FAR = 1e4

@@ -29,7 +29,7 @@ from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
-Disturbance = Literal["none", "moved", "turned", "held"]
+Disturbance = Literal["none", "calm", "moved", "turned", "held"]
 MEASURES = 3
 """Version of what an evaluation measures and on which seeds: raised when that changes, so that all
 are played again."""
@@ -137,6 +137,8 @@ class Cell:
     """Ta that windows are padded for, and the default of evaluation."""
     encoder: EncoderConfig | None = field(default=None, metadata=LATER)
     """How images are encoded; None where there are none."""
+    origin: str = field(default="", metadata=LATER)
+    """Id of the run whose policy this training starts from; empty starts from fresh weights."""
 
     def __post_init__(self) -> None:
         check_choice("control", self.control, CONTROLS)

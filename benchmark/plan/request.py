@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+import tyro
 
 from baselines.choices import unknown
 from benchmark.errors import UsageError
@@ -82,6 +84,8 @@ class SweepConfig(Request):
     """What policies observe; None takes the task's default."""
     set: tuple[str, ...] = ()
     """Changed settings, such as train.updates=500 or agent.channels=[64,128]."""
+    origin: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Name or folder of a finished run, whose policy is trained further as a run of its own."""
     action_horizon: int | None = None
     """Actions executed before the next prediction; None takes, of 1, 2, 4 and 8, the one that does
     best on the policy's own validation episodes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from baselines.choices import nearest
 from benchmark.errors import usage_errors
@@ -116,6 +117,8 @@ def _cells(config: SweepConfig, demos: Described) -> list[Cell]:
         for control in config.control
         for method in config.methods or tuple(PRESETS[config.preset])
     ]
+    if config.origin:
+        cells = [replace(cell, origin=Path(config.origin).name) for cell in cells]
     asked = Counter(cell.id for cell in cells)
     if twice := [name for name, count in asked.items() if count > 1]:
         raise ValueError(

@@ -16,6 +16,7 @@ from benchmark.evidence.tables import (
     settings_shown,
 )
 from benchmark.files import write_whole
+from benchmark.report.marked import TITLES
 from benchmark.report.page import Record, fill, limits, page
 from benchmark.report.shown_study import ShownStudy
 from benchmark.report.summary import GROUP
@@ -64,13 +65,15 @@ def write_pages(
         pages.append(write_whole(folder / f"{task}.html", html))
         lines += _lines(results, f"{task}.html")
     policies = sum(line.policies for line in lines)
-    text = f"{policies} policies on {', '.join(records)}. Each page says what was run and how."
+    tasks = ", ".join(TITLES.get(task, task) for task in records)
+    text = f"{policies} policies on {tasks}. Each page says what was run and how."
     html = fill(
         "index.html.jinja",
         ("theme.js",),
         lines=lines,
         summary=text,
         studies=_verdicts(studies, set(records)),
+        overview="README.md" if (folder / "README.md").is_file() else "",
     )
     return [*pages, write_whole(folder / "index.html", html)]
 
@@ -100,7 +103,7 @@ def _lines(results: pd.DataFrame, file: str) -> list[Line]:
         lines.append(
             Line(
                 file,
-                str(task),
+                TITLES.get(str(task), str(task)),
                 str(data),
                 str(preset),
                 len(group),

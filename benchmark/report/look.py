@@ -33,6 +33,8 @@ class Look:
     """Columns and rows of the K features, px, (T, K, 2); None of an encoder without places."""
     occlusion: NDArray[np.float64]
     """How far the next actions move when a patch is hidden, in their unit, (T, rows, columns)."""
+    border: float = 0.0
+    """From the edge of an image to that of the map of patches, px."""
 
 
 def look_figure(looks: Sequence[Look], unit: str) -> Figure:
@@ -50,7 +52,7 @@ def look_figure(looks: Sequence[Look], unit: str) -> Figure:
     for index, look in enumerate(looks):
         above, below = grid[2 * index], grid[2 * index + 1]
         side = look.images.shape[2], look.images.shape[1]
-        most = float(look.occlusion.max())
+        most, low = float(look.occlusion.max()), look.border - 0.5
         for column, step in enumerate(look.steps):
             above[column].imshow(look.images[column])
             above[column].set_title(f"step {step}", fontsize=9)
@@ -61,13 +63,14 @@ def look_figure(looks: Sequence[Look], unit: str) -> Figure:
             below[column].imshow(look.images[column])
             shown = below[column].imshow(
                 look.occlusion[column],
-                extent=(-0.5, side[0] - 0.5, side[1] - 0.5, -0.5),
+                extent=(low, side[0] - 1 - low, side[1] - 1 - low, low),
                 cmap="inferno",
                 alpha=0.6,
                 vmin=0.0,
                 vmax=most or 1.0,
                 interpolation="bilinear",
             )
+            below[column].set(xlim=above[column].get_xlim(), ylim=above[column].get_ylim())
         bar = figure.colorbar(shown, ax=list(below), shrink=0.9)
         bar.set_label(f"actions move by, {unit}", fontsize=8)
         above[0].set_ylabel(f"{look.camera}: keypoints", fontsize=9)

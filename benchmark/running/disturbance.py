@@ -1,5 +1,6 @@
 """What happens once in mid-episode to test whether a policy recovers (DP Sec. VII-B).
 
+calm     nothing; what the others are compared with, since it counts as they do
 moved    the block is put 80 px elsewhere, in a direction of the episode's own
 turned   the block is turned by 60 degrees about its centre of gravity, either way
 held     the agent is held where it is for 2 s, while the policy goes on commanding
@@ -56,8 +57,8 @@ class Disturber:
         Raises:
             ValueError: If the environments cannot be disturbed.
         """
-        if self.kind == "none":
-            return False
+        if self.kind in ("none", "calm"):
+            return self.kind == "calm" and step == AT
         if not hasattr(env, "displace"):
             raise ValueError(f"disturbance {self.kind!r}: only Push-T can be disturbed")
         if self.kind == "held":

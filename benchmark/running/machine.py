@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 from benchmark.errors import UsageError
 
+UNITS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
+"""Units of a processor that training uses, by torch's names."""
 DEVICE = "DPBENCH_DEVICE"
 """Environment variable that names a device: worker processes inherit it."""
 
@@ -31,13 +34,24 @@ def best_device() -> torch.device:
     return torch.device(named)
 
 
+def processor_units() -> set[str]:
+    """Those of `UNITS` that this processor has.
+
+    From torch, where it tells; an older one does not, and Linux is asked, or nothing is known.
+    """
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, has in torch.cpu.get_capabilities().items() if has} & set(UNITS)
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().replace("avx512f", "avx512_f").split() if info.exists() else []
+    return set(flags) & set(UNITS)
+
+
 def machine(device: torch.device) -> dict[str, str]:
     """What a page says of the machine and the versions, without naming the machine."""
     accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     simulators = filter(find_spec, ("pymunk", "mujoco", "robosuite"))  # the last two are optional
     packages = ("dpbench", "torch", "numpy", "gymnasium", *simulators)
-    has = torch.cpu.get_capabilities()
-    units = [name for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if has.get(name)]
+    units = [name for name in UNITS if name in processor_units()]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": ", ".join([platform.machine(), *units]),

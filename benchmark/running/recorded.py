@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ ACTIONS = "actions"
 """The column of what was executed in each episode, (length, Da)."""
 STATES_EVERY = 2
 """Control steps from one recorded state to the next."""
-FRAMES, FRAME_SIZE, FRAME_QUALITY = 20, 96, 40
+FRAMES, FRAME_SIZE, FRAME_QUALITY = 24, 128, 45
 """Frames of an episode at most, their height and width in px, and WebP's quality."""
 
 Recorded = Mapping[str, Any]
@@ -52,17 +53,19 @@ def record(task: Task, control: Control, episodes: pd.DataFrame) -> bytes | None
     """
     if task.shown_by is None:
         return None
+    options = {"render_mode": "rgb_array"} if task.shown_by == "frames" else {}
     try:
-        told = [
-            {
-                "kind": kind,
-                **{name: episodes[name].iloc[row].item() for name in ("seed", "length")},
-                "score": round(float(episodes["score"].iloc[row]), 3),
-                "is_success": bool(episodes["is_success"].iloc[row]),
-                **_play(task, control, episodes.iloc[row]),
-            }
-            for kind, row in _telling(episodes).items()
-        ]
+        with closing(task.make("state", control, **options)) as env:
+            told = [
+                {
+                    "kind": kind,
+                    **{name: episodes[name].iloc[row].item() for name in ("seed", "length")},
+                    "score": round(float(episodes["score"].iloc[row]), 3),
+                    "is_success": bool(episodes["is_success"].iloc[row]),
+                    **_play(env, task.shown_by == "states", episodes.iloc[row]),
+                }
+                for kind, row in _telling(episodes).items()
+            ]
     except RuntimeError as missing:  # no graphics
         say(f"no episodes of {task.name} are recorded for the report: {missing}")
         return None
@@ -91,20 +94,17 @@ def _telling(episodes: pd.DataFrame) -> dict[str, int]:
     return {kind: int(rows[kind]) for kind in ("best", "worst", "median")[: len(order)]}
 
 
-def _play(task: Task, control: Control, episode: pd.Series[Any]) -> dict[str, Any]:
+def _play(env: gymnasium.Env[Any, Any], by_states: bool, episode: pd.Series[Any]) -> dict[str, Any]:
     """What is seen of an episode: its states, or one picture of its frames."""
     length = int(episode["length"])
-    by_states = task.shown_by == "states"
     every = STATES_EVERY if by_states else max(1, -(-length // (FRAMES - 1)))
-    options = {} if by_states else {"render_mode": "rgb_array"}
     looks = []
-    with closing(task.make("state", control, **options)) as env:
-        seen, _ = env.reset(seed=int(episode["seed"]))
-        for step in range(length + 1):
-            if step % every == 0 or step == length:
-                looks.append(np.array(seen) if by_states else _small(env.render()))
-            if step < length:
-                seen, *_ = env.step(episode[ACTIONS][step])
+    seen, _ = env.reset(seed=int(episode["seed"]))
+    for step in range(length + 1):
+        if step % every == 0 or step == length:
+            looks.append(np.array(seen) if by_states else _small(env.render()))
+        if step < length:
+            seen, *_ = env.step(episode[ACTIONS][step])
     if by_states:
         return {"every": every, "states": np.round(looks, 2).tolist()}
     return {"every": every, "frames": _side_by_side(looks)}

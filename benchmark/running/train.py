@@ -36,7 +36,8 @@ from benchmark.plan.network import spec_of
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.running.contract import contract, loss_of
-from benchmark.running.machine import machine
+from benchmark.running.machine import machine, processor_units
+from benchmark.running.origin import origin_of
 from benchmark.running.store import Run
 from benchmark.sealed import is_whole, read_sealed, set_aside, write_sealed
 from envs.demos.demonstrations import Demonstrations
@@ -118,8 +119,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+        return not processor_units().isdisjoint(("avx512_bf16", "amx_bf16"))
     return False
 
 
@@ -173,6 +173,11 @@ class Trainer:
         self._bfloat16 = cell.train.precision == "bfloat16" or (
             cell.train.precision == "auto" and multiplies_bfloat16(device)
         )
+
+    def start_from(self, policy: Agent) -> None:
+        """Take over a finished policy of the same settings, with what it was fitted to."""
+        for agent in (self.agent, self.ema.module):
+            agent.load_state_dict(policy.state_dict())
 
     def step(self) -> None:
         """One optimiser update."""
@@ -385,9 +390,12 @@ def _begun(run: Run, demos: Demonstrations, device: torch.device) -> Trainer:
     if is_whole(run.state_path):
         try:
             trainer.restore(run)
+            return trainer
         except FileError as error:
             set_aside(run.state_path, error)
-            return Trainer(run.cell, demos, device)
+            trainer = Trainer(run.cell, demos, device)
+    if (origin := origin_of(run.cell, run.folder.parent)) is not None:
+        trainer.start_from(origin)
     return trainer
 
 

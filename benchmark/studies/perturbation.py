@@ -28,9 +28,9 @@ from benchmark.studies.forest import effect_columns
 from benchmark.studies.sheets import SCORE, SUCCESS, measured, sheet, signed, told_apart, word
 from benchmark.studies.study import MARGIN, Drawing, Findings, Study, StudyConfig
 
-NONE, *KINDS = get_args(Disturbance)
+_, CALM, *KINDS = get_args(Disturbance)
 WORDS = {
-    NONE: "undisturbed",
+    CALM: "undisturbed",
     "moved": "the block is moved by 80 px",
     "turned": "the block is turned by 60 degrees",
     "held": "the agent is held for 2 s",
@@ -45,11 +45,11 @@ class Perturbation(Study):
     source = "DP Sec. VII-B (shown on the real Push-T, without numbers)"
 
     def jobs(self, config: StudyConfig) -> list[Job]:
-        """The headline cells of the published methods, played undisturbed and disturbed."""
+        """The headline cells of the published methods, played disturbed and not."""
         if config.task != "pusht":
             raise UsageError(f"task {config.task!r}: only pusht can be disturbed")
         at = config.evaluation()
-        evaluations = tuple(replace(at, disturbance=kind) for kind in get_args(Disturbance))
+        evaluations = tuple(replace(at, disturbance=kind) for kind in (CALM, *KINDS))
         return [
             replace(job, evaluations=evaluations)
             for job in self.home_jobs(config, config.named_or(PUBLISHED_METHODS))
@@ -67,11 +67,11 @@ class Perturbation(Study):
         )
         summary = summarise(episodes, ["method", "control", "disturbance"])
         losses = [
-            effect_columns({"change": difference(part, pick(own, disturbance=NONE))})
+            effect_columns({"change": difference(part, pick(own, disturbance=CALM))})
             | {"method": method, "disturbance": kind}
             for method, own in by_method(episodes)
             for kind, part in own.groupby("disturbance")
-            if kind != NONE
+            if kind != CALM
         ]
         summary = summary.merge(pd.DataFrame(losses), on=["method", "disturbance"], how="left")
         caption, task = f"Disturbed in mid-episode, {config.label}", get_task(config.task)
@@ -94,7 +94,8 @@ class Perturbation(Study):
                     ],
                     [
                         f"It happens after {AT} steps to every episode that has not ended by then; "
-                        "what it reached before does not count. All have the usual time limit. "
+                        "what it reached before does not count, also where nothing happens "
+                        "(calm). All have the usual time limit. "
                         "Changes on equal episodes of the same networks. Ranges are 95 % "
                         "intervals.",
                         told_apart(*series),
@@ -120,18 +121,18 @@ def recovers(episodes: pd.DataFrame, diffusion: Sequence[str]) -> list[Claim]:
     claims = []
     for method in [name for name in policies if name in diffusion]:
         for kind in KINDS:
-            own, before = (pick(policies[method], disturbance=k) for k in (kind, NONE))
+            own, before = (pick(policies[method], disturbance=k) for k in (kind, CALM))
             claims.append(
                 Claim(
                     f"{method} loses less than {MARGIN:g} of score where {WORDS[kind]}.",
-                    "score, disturbed - undisturbed",
+                    "score, disturbed - calm",
                     difference(own, before),
                     "above",
                     -MARGIN,
                 )
             )
             for other in [name for name in policies if name not in diffusion]:
-                theirs, theirs_before = (pick(policies[other], disturbance=k) for k in (kind, NONE))
+                theirs, theirs_before = (pick(policies[other], disturbance=k) for k in (kind, CALM))
                 claims.append(
                     Claim(
                         f"{method} loses less than {other} where {WORDS[kind]}.",
@@ -172,7 +173,7 @@ def _figure(curves: pd.DataFrame) -> Figure:
             axes.plot(
                 own["step"], 100 * own["solved"], color=colour, ls=dashes, lw=1.5, label=method
             )
-        if kind != NONE:
+        if kind != CALM:
             axes.axvline(AT, color="#555555", linewidth=1.0)
         axes.set_title(words, fontsize=9)
         axes.set_xlabel("step")

@@ -106,21 +106,6 @@ def test_the_number_of_denoising_steps_can_be_changed_at_run_time(
 
 
 @both
-@torch.no_grad()
-def test_denoising_starts_from_noise_and_ends_at_the_actions(
-    method: str, make_tiny: MakeTiny
-) -> None:
-    agent = make_tiny(method)
-    assert isinstance(agent, DiffusionUnet | DiffusionTransformer)
-    obs = {"state": 125 + 25 * uniform(2, 2, 3)}
-    stages = list(agent.denoise(obs, stream(1), num_samples=3))
-    assert len(stages) == agent.inference_steps + 1
-    assert torch.equal(stages[-1], agent.act(obs, stream(1), num_samples=3))
-    noise = torch.randn((2, 3, 4, 2), generator=stream(1))
-    assert torch.equal(stages[0], agent.normalizer.denormalize("action", noise))
-
-
-@both
 def test_a_window_is_encoded_once_for_all_its_denoising_steps(
     method: str, make_tiny: MakeTiny, toys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

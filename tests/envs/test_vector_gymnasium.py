@@ -261,7 +261,7 @@ WRAPPERS: dict[str, Callable[[VectorEnv], VectorEnv]] = {
     "RecordEpisodeStatistics": lambda env: wrappers.RecordEpisodeStatistics(env),
     "HumanRendering": lambda env: wrappers.HumanRendering(env),
     "NumpyToTorch": lambda env: wrappers.NumpyToTorch(env),
-    "ArrayConversion": lambda env: wrappers.ArrayConversion(env, "numpy", "torch"),
+    "ArrayConversion": lambda env: wrappers.ArrayConversion(env, np, pytest.importorskip("torch")),
     "JaxToNumpy": lambda env: wrappers.JaxToNumpy(env),
     "JaxToTorch": lambda env: wrappers.JaxToTorch(env),
 }
@@ -286,6 +286,8 @@ def test_every_vector_wrapper_of_gymnasium_is_tried():
 @pytest.mark.filterwarnings("ignore:.*(precision lowered|float32|same-step).*")
 def test_a_wrapper_round_ours_does_what_it_does_round_theirs(name, mode):
     pytest.importorskip(NEEDS.get(name, "gymnasium"))
+    if NEEDS.get(name) == "array_api_compat" and mode is AutoresetMode.SAME_STEP:
+        pytest.skip("Gymnasium's own conversion stops at final_obs")
     pair = make(
         "dpbench/PushT-v1",
         mode,
@@ -296,8 +298,8 @@ def test_a_wrapper_round_ours_does_what_it_does_round_theirs(name, mode):
     actions.seed(0)
     try:
         theirs = WRAPPERS[name](pair[1])
-    except ValueError:  # some wrappers take no same-step mode
-        with pytest.raises(ValueError, match="autoreset_mode"):
+    except (ValueError, AssertionError) as refusal:  # some wrappers take no same-step mode
+        with pytest.raises(type(refusal)):
             WRAPPERS[name](pair[0])
         return
     ours = WRAPPERS[name](pair[0])

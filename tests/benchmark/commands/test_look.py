@@ -64,13 +64,15 @@ def test_actions_move_when_what_they_depend_on_is_hidden() -> None:
         seen = obs["pixels"][:, -1, 40:48, 56:64].float().mean((1, 2, 3))
         return seen[:, None, None, None] + noise
 
-    frame = {"pixels": np.zeros((1, 96, 96, 3), dtype=np.uint8), "state": np.zeros((1, 2))}
+    images = np.zeros((1, 96, 96, 3), dtype=np.uint8)
+    images[:, 40:48, 56:64] = 255
+    frame = {"pixels": images, "state": np.zeros((1, 2))}
     agent: Any = SimpleNamespace(act=act, spec=SPEC)
     found = look.occlusion(agent, [frame], 0, "pixels")
     assert found.shape == (11, 11)
     # Patches of 16 px, 8 apart, that hide all of rows 40 to 48 and columns 56 to 64.
     expected = np.zeros((11, 11))
-    expected[4:6, 6:8] = 128 * 2**0.5
+    expected[4:6, 6:8] = (255 - 2) * 2**0.5  # 2 is the mean colour of the image
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

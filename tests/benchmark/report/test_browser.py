@@ -1,11 +1,16 @@
 """The page in a real browser: sorted, filtered and recoloured, on a desk and on a phone."""
 
+import base64
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from benchmark.evidence.text_table import Table
 from benchmark.report.page import Record, page
@@ -36,6 +41,15 @@ STUDY = ShownStudy(
 )
 
 
+def in_frames() -> dict[str, Any]:
+    """An episode of three frames, red, then green, then blue."""
+    buffer = io.BytesIO()
+    colours = np.eye(3, dtype=np.uint8)[None] * 255
+    Image.fromarray(colours.repeat(8, axis=0).repeat(8, axis=1)).save(buffer, "PNG")
+    frames = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return {**RECORDED[0], "states": None, "every": 20, "frames": frames}
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, else the one that playwright has installed."""
@@ -60,7 +74,9 @@ def file(
     first = pusht_results[pusht_results["role"] == "method"].iloc[0]
     same = (pusht_episodes[["method", "control"]] == first[["method", "control"]]).all(axis=1)
     cell = pusht_episodes[same]["cell"].iloc[0]
-    record = Record(pusht_episodes, pusht_history, recorded={cell: RECORDED}, studies=[STUDY])
+    other = pusht_episodes[pusht_episodes["method"] == "lstm-gmm"]["cell"].iloc[0]
+    recorded = {cell: RECORDED, other: [in_frames()]}
+    record = Record(pusht_episodes, pusht_history, recorded=recorded, studies=[STUDY])
     path.write_text(page(record, pusht_results))
     return path
 
@@ -154,6 +170,22 @@ def test_recorded_episodes_play_to_their_end_and_follow_the_slider(opened: Page)
     assert opened.evaluate(picture) != before
     opened.get_by_label("time", exact=True).press("Home")
     assert opened.evaluate(picture) == before
+
+
+def test_recorded_frames_are_shown_one_after_the_other(opened: Page) -> None:
+    opened.locator("#explorer select").select_option(label="lstm-gmm, position")
+    slider = opened.get_by_label("time", exact=True)
+    pixel = """() => {
+        const small = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        small.drawImage(document.querySelector("#explorer canvas"), 256, 256, 1, 1, 0, 0, 1, 1);
+        return [...small.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    }"""
+    opened.wait_for_function(f"({pixel})()[0] === 255")
+    colours = [opened.evaluate(pixel)]
+    for time in ("20", "40"):
+        slider.fill(time)
+        colours.append(opened.evaluate(pixel))
+    assert colours == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 
 
 def test_two_policies_are_compared_episode_by_episode(

@@ -60,6 +60,16 @@ class AlongTheEdge:
         return np.tile([x, 30.0], (len(episodes), 1, 1))
 
 
+class Pusher:
+    """Pushes the block off its goal, along the diagonal."""
+
+    obs_horizon, pred_horizon = 1, 1
+
+    def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Set-points, (B, 1, 2)."""
+        return np.full((len(episodes), 1, 2), 400.0)
+
+
 def played(disturbance: Any, states: Any = None, policy: Any = None) -> tuple[Any, Trace]:
     trace = Trace()
     env = PUSHT.make_vec(len(SEEDS), "state", "position")
@@ -95,13 +105,25 @@ def test_what_an_episode_reached_before_does_not_count_and_how_it_ended_does() -
     near = np.array([60.0, 30.0, 270.0, 270.0, math.pi / 4])  # covers most of the goal
     solved = np.array([60.0, 30.0, *GOAL_POSE])
     states = np.stack([near, near, solved])
-    calm, _ = played("none", states)
+    calm, _ = played("calm", states)
     hit, _ = played("moved", states)
     assert (calm["score"][:2] > 0.6).all()
     assert (hit["score"][:2] < calm["score"][:2] - 0.2).all()
     assert hit["length"].tolist() == calm["length"].tolist() == [300, 300, 1]
     assert hit["is_success"].tolist() == [False, False, True]
     assert (hit["max_coverage"][:2] < calm["max_coverage"][:2]).all()
+
+
+def test_where_nothing_happens_only_what_comes_after_counts() -> None:
+    near = np.array([140.0, 140.0, 270.0, 270.0, math.pi / 4])
+    pushed = np.stack([near] * 3)
+    plain, whole = played("none", pushed, Pusher())
+    calm, trace = played("calm", pushed, Pusher())
+    for ours, theirs in zip(trace.frames, whole.frames, strict=True):
+        np.testing.assert_array_equal(ours["state"], theirs["state"])
+    later = np.stack(whole.rewards)[AT:].max(axis=0)
+    np.testing.assert_array_equal(calm["score"], later)
+    assert (calm["score"] < plain["score"] - 0.2).all()
 
 
 def test_a_task_that_cannot_be_disturbed_says_so() -> None:
@@ -113,6 +135,6 @@ def test_a_task_that_cannot_be_disturbed_says_so() -> None:
 
 def test_undisturbed_evaluations_keep_the_id_they_had() -> None:
     assert EvalConfig(8, episodes=100).id == EvalConfig(8, episodes=100, disturbance="none").id
-    kinds = {EvalConfig(8, episodes=100, disturbance=k).id for k in ("moved", "turned", "held")}
+    kinds = {EvalConfig(8, episodes=100, disturbance=k).id for k in ("calm", "moved", "held")}
     assert len(kinds) == 3
     assert EvalConfig(8, episodes=100).id not in kinds

@@ -1,10 +1,12 @@
 """Which device is computed on."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from benchmark.errors import UsageError
-from benchmark.running.machine import DEVICE, best_device
+from benchmark.running.machine import DEVICE, best_device, processor_units
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,14 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(
     monkeypatch.setenv(DEVICE, name)
     with pytest.raises(UsageError, match=f"no device '{name}' .* devices: cuda, cuda:0, cuda:1"):
         best_device()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux alone lists them")
+def test_an_older_torch_finds_the_units_that_a_newer_one_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not hasattr(torch.cpu, "get_capabilities"):
+        pytest.skip("this torch does not tell")
+    newer = processor_units()
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert processor_units() == newer

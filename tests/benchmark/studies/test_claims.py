@@ -18,7 +18,7 @@ from benchmark.studies.latency import survives
 from benchmark.studies.noise_schedule import SCHEDULES, best_schedule
 from benchmark.studies.observation_horizon import insensitive
 from benchmark.studies.outperforms import compared
-from benchmark.studies.perturbation import KINDS, recovers, solved_by
+from benchmark.studies.perturbation import CALM, KINDS, recovers, solved_by
 from benchmark.studies.temporal_consistency import consistent, way
 from benchmark.studies.training_stability import steadier, swing, swings
 
@@ -67,7 +67,7 @@ def test_a_policy_recovers_if_it_loses_less_than_the_margin(
     play: Play, left: float, word: str
 ) -> None:
     scores = {"diffusion-unet": left, "ibc": 0.2}
-    frames = [play(method, 0.8, disturbance="none") for method in scores]
+    frames = [play(method, 0.8, disturbance=CALM) for method in scores]
     frames += [play(m, score, disturbance=kind) for m, score in scores.items() for kind in KINDS]
     claims = recovers(pd.concat(frames), DIFFUSION)
     assert len(claims) == 2 * len(KINDS)

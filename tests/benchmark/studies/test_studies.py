@@ -157,7 +157,13 @@ def test_a_study_runs_from_its_cells_to_its_page_and_a_second_time_trains_nothin
         keep_cell(each)
     keep_shared(store)
     empty, out = store.parent / "empty", store.parent / "drawn"
-    assert draw_kept_studies(empty, out) == {each.cell.id for each in kept}
+    used, shown = draw_kept_studies(empty, out)
+    assert used == {each.cell.id for each in kept}
+    studies = [each for of_task in shown.values() for each in of_task]
+    (for_page,) = [each for each in studies if each.name == folder.name]
+    assert [row[1] for row in for_page.verdicts.rows] == verdicts["verdict"].tolist()
+    assert len(for_page.pictures) == len(figures)
+    assert all(b"<svg" in drawing for _, drawing in for_page.pictures)
     assert not empty.exists()
     assert (out / folder.name / "README.md").read_text() == (folder / "README.md").read_text()
 

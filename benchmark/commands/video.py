@@ -1,0 +1,57 @@
+"""`python -m benchmark video RUN...`: a film of trained policies on the same initial states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.errors import UsageError
+from benchmark.files import check_writable
+from benchmark.play.film import check_kind, episode, film_hz, side_by_side, write_film
+from benchmark.play.policies import Trained, load_policy
+from benchmark.play.session import FIRST_SEED
+
+MOST_IN_A_ROW = 4
+
+
+def video_command(
+    runs: Sequence[str], to: Path, episodes: int, seed: int | None, task: str, paths: int
+) -> int:
+    """Film the policies and print where the film is; the exit code."""
+    if not runs:
+        raise UsageError("video is given no policy; name run folders, checkpoints or 'shipped'")
+    if episodes < 1 or paths < 1:
+        raise UsageError(f"episodes is {episodes} and paths {paths}; allowed: 1 or more")
+    check_kind(to)
+    check_writable(to.parent, "the folder of the film")
+    policies = [load_policy(run, task) for run in runs]
+    tasks = sorted({policy.task for policy in policies})
+    if len(tasks) > 1:
+        raise UsageError(f"the policies are of {' and '.join(tasks)}; film those of one task")
+    print(film_policies(policies, to, episodes, FIRST_SEED if seed is None else seed, paths))
+    return 0
+
+
+def film_policies(
+    policies: Sequence[Trained], to: Path, episodes: int, seed: int, paths: int = 12
+) -> Path:
+    """Write a film: a column a policy and a row an initial state; one policy fills the rows.
+
+    Args:
+        policies: Of one task.
+        to: The film, .mp4 or .gif.
+        episodes: Initial states.
+        seed: Of the first of them.
+        paths: Action sequences drawn of each prediction.
+    """
+    seeds = range(seed, seed + episodes)
+    if len(policies) == 1:
+        one = [episode(policies[0], each, paths - 1) for each in seeds]
+        width = min(episodes, MOST_IN_A_ROW)
+        one += [one[-1]] * (-episodes % width)
+        films = [one[first : first + width] for first in range(0, len(one), width)]
+        captions = [policies[0].name, *[""] * (width - 1)]
+    else:
+        films = [[episode(each, s, paths - 1) for each in policies] for s in seeds]
+        captions = [each.name for each in policies]
+    return write_film(side_by_side(films, captions), to, film_hz(policies[0].task))
