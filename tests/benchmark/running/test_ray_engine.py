@@ -32,7 +32,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # whatever tokens lie in the
 ray_engine = pytest.importorskip(
     "benchmark.running.ray_engine", reason="Ray is not installed; make test-ray installs it"
 )
-ray, connect = ray_engine.ray, ray_engine.connect
+ray, connect, Share = ray_engine.ray, ray_engine.connect, ray_engine.Share
 
 pytestmark = pytest.mark.ray
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -171,7 +171,7 @@ def test_a_cluster_gives_what_this_machine_gives(
     kept = EvalConfig(episodes=2, checkpoint=3)
     jobs = [replace(job, cell=make_cell(seed), evaluations=(EVALUATION, kept)) for seed in (1, 2)]
     engine = connect(None)
-    assert (engine.workers, engine.cpus, engine.gpus) == (2, 1, 0)
+    assert engine.share == Share(cpus=1, gpus=0, workers=2)
     assert {cell.seed: cause for cell, cause in engine.run(jobs, tmp_path / "ray")} == {
         1: "",
         2: "",
@@ -203,7 +203,8 @@ def test_a_node_that_dies_costs_its_cell_a_retry_from_the_last_state_that_was_se
 
     killer = threading.Thread(target=kill_in_mid_training)
     killer.start()
-    engine = replace(connect(None), carry_seconds=0.2)
+    engine = connect(None)
+    engine = replace(engine, share=replace(engine.share, carry_seconds=0.2))
     assert list(engine.run([job], tmp_path / "ray")) == [(job.cell, "")]
     killer.join()
     told = [line for line in capsys.readouterr().out.splitlines() if "goes on" in line]
@@ -253,9 +254,9 @@ if __name__ == "__main__":
     cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]
     load = partial(load_pusht, "human", "keypoints", demos)
     jobs = [Job(cell, (EvalConfig(episodes=1),), load) for cell in cells]
-    engine = ray_engine.RayEngine(2, "Ray", carry_seconds=0.5)
     ray_engine.connect(None)
-    list(engine.run(jobs, folder))
+    share = ray_engine.Share(workers=2, carry_seconds=0.5)
+    list(ray_engine.RayEngine("Ray", share).run(jobs, folder))
 """
 
 
@@ -263,11 +264,10 @@ if __name__ == "__main__":
 def test_tasks_end_with_the_command_that_started_them(
     second_node: object, job: Job, tmp_path: Path, ending: signal.Signals
 ) -> None:
-    cells = [make_cell(seed, updates=10_000_000) for seed in (1, 2)]
+    cells = [make_cell(seed, updates=10_000_000) for seed in (ending, 100 + ending)]
     for cell in cells:
         (tmp_path / f"cell{cell.seed}.json").write_text(cell.to_json())
     (tmp_path / "driver.py").write_text(DRIVER)
-    before = scratch_folders()
     driver = subprocess.Popen(
         [sys.executable, tmp_path / "driver.py", tmp_path, job.demos.args[2]],
         env=os.environ | QUIET,
@@ -277,6 +277,7 @@ def test_tasks_end_with_the_command_that_started_them(
         states = [Run(cell, tmp_path).state_path for cell in cells]
         wait_until(lambda: all(path.is_file() for path in states), 120)
         assert len(training_processes()) == 2
+        assert all(len(scratch_folders(cell)) == 1 for cell in cells)
         driver.send_signal(ending)
         driver.wait(60)
     finally:
@@ -284,7 +285,7 @@ def test_tasks_end_with_the_command_that_started_them(
     wait_until(lambda: not training_processes(), 60)
     assert all(path.is_file() for path in states)  # to continue from
     if ending != signal.SIGKILL:
-        assert scratch_folders() == before
+        assert not any(scratch_folders(cell) for cell in cells)
 
 
 def training_processes() -> list[int]:
@@ -292,7 +293,7 @@ def training_processes() -> list[int]:
     return [
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if "ray::_train" in read(path)
+        if "ray::train_task" in read(path)
     ]
 
 
@@ -302,8 +303,8 @@ def read(path: Path) -> str:
     return ""
 
 
-def scratch_folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("dpbench-*"))
+def scratch_folders(cell: Cell) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"dpbench-*/{cell.id}"))
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> None:
