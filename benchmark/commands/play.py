@@ -9,7 +9,8 @@ from benchmark.play.recorder import Recorder
 from benchmark.play.session import Session
 from benchmark.play.window import Window
 
-PLAYABLE = "pusht"
+PLAYABLE = ("pusht", "pusht-image")
+"""Tasks of the one table, whatever a policy sees of it."""
 
 
 def play_command(request: PlayRequest) -> int:
@@ -31,16 +32,16 @@ def make_session(request: PlayRequest) -> Session:
     Raises:
         UsageError: If a task cannot be played by hand, or there is no such policy or file.
     """
-    if request.task != PLAYABLE:
+    if request.task not in PLAYABLE:
         raise UsageError(
-            f"{request.task} cannot be played by hand, only {PLAYABLE}; "
+            f"{request.task} cannot be played by hand, only {' and '.join(PLAYABLE)}; "
             "`python -m benchmark video` shows its policies"
         )
     policies = [
         load_policy(where, request.task, request.action_horizon) for where in request.policy
     ]
     for where, policy in zip(request.policy, policies, strict=True):
-        if policy.task != PLAYABLE:
-            raise UsageError(f"{where} is a policy of {policy.task}, not of {PLAYABLE}")
+        if policy.task not in PLAYABLE:
+            raise UsageError(f"{where} is a policy of {policy.task}, not of {PLAYABLE[0]}")
     recorder = Recorder(request.record) if request.record is not None else None
     return Session(policies, recorder, request.seed, request.paths - 1)

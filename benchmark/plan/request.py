@@ -129,7 +129,7 @@ class PlayRequest:
     """What is played at the table."""
 
     task: str = "pusht"
-    """Name of the task; only pusht can be played by hand."""
+    """Name of the task; only pusht and pusht-image can be played by hand."""
     policy: tuple[str, ...] = ()
     """Policies to watch: folders or names of runs, checkpoints, or shipped; Tab switches."""
     record: Path | None = None
