@@ -96,8 +96,3 @@ def assemble(task: TaskName, kept: list[Episode]) -> Demonstrations:
         },
         metadata=metadata(task),
     )
-
-
-def success_rate(demonstrations: Demonstrations) -> float:
-    """Share of the seeds that the demonstrator solved, up to the last one kept."""
-    return demonstrations.num_episodes / (1.0 + float(demonstrations.observations["seed"][-1, 0]))

@@ -14,7 +14,7 @@ relative to the gripper a step late. Differences to robomimic's public data:
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from envs.robosuite.scenes import ROBOT_DIM
 from envs.robosuite.simulation import Simulation
@@ -47,15 +47,6 @@ def observe(simulation: Simulation) -> Floats:
             data.qpos[simulation.gripper_qpos],
         ]
     )
-
-
-def observe_states(simulation: Simulation, states: ArrayLike) -> Floats:
-    """`observe` for recorded states (N, Ds), (N, Do); leaves the simulation in the last one."""
-    rows = []
-    for state in np.asarray(states, dtype=np.float64):
-        simulation.show(state)
-        rows.append(observe(simulation))
-    return np.array(rows)
 
 
 def robot_part(observations: Floats) -> Floats:

@@ -132,7 +132,6 @@ def test_scripted_demonstrations_are_kept_and_hold_what_a_policy_sees(tmp_path, 
     monkeypatch.setattr(robosuite_scripted, "generate", lambda *_: pytest.fail("made again"))
     kept = robosuite_sources.recorded_robosuite("lift", "scripted", num_scripted=2)
     np.testing.assert_array_equal(kept.actions, made.actions)
-    assert robosuite_scripted.success_rate(kept) == 1.0
     np.testing.assert_array_equal(np.unique(kept.observations["seed"]), [0, 1])
     seen = robosuite_sources.load_robosuite("lift", num_episodes=1)
     assert seen.num_episodes == 1
@@ -141,7 +140,7 @@ def test_scripted_demonstrations_are_kept_and_hold_what_a_policy_sees(tmp_path, 
     assert seen.actions.shape == (seen.num_steps, 10)
 
 
-def test_seeds_that_were_not_solved_are_left_out_and_counted(monkeypatch):
+def test_seeds_that_were_not_solved_are_left_out(monkeypatch):
     def demonstrate(task, seed):
         rows = np.full((3, 4), float(seed))
         return robosuite_scripted.Episode(seed, rows, rows, rows, rows, is_success=seed % 2 == 1)
@@ -149,7 +148,7 @@ def test_seeds_that_were_not_solved_are_left_out_and_counted(monkeypatch):
     monkeypatch.setattr(robosuite_scripted, "demonstrate", demonstrate)
     made = robosuite_scripted.generate("can", 3, processes=1)
     np.testing.assert_array_equal(made.states[::3, 0], [1, 3, 5])
-    assert robosuite_scripted.success_rate(made) == 0.5
+    assert made.observations["seed"][-1, 0] == 5, "the last of six that were tried"
 
 
 def test_missing_and_needless_paths_are_refused(tmp_path):

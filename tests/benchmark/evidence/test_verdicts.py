@@ -88,6 +88,31 @@ def test_costs_nothing_is_two_one_sided_tests_within_the_margin(estimate: float,
     assert expected is None or claim.p_value() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("case", range(12))
+def test_costs_nothing_holds_exactly_where_the_90_percent_interval_lies_within_the_margin(
+    case: int, make_episodes: EpisodesMaker
+) -> None:
+    """Two one-sided tests (Schuirmann 1987) against the limits of the same difference."""
+    rng = np.random.default_rng(case)
+    a, b = (
+        make_episodes(name, (rng.random((5, 200)) < rate).astype(float))
+        for name, rate in (("bet", 0.8), ("ibc", 0.8 - 0.01 * case))
+    )
+    effect = difference(a, b)
+    at = effect.interval(0.9)
+    for margin in (0.02, 0.05, 0.1, 0.2):
+        (verdict,) = judge([Claim("it costs nothing", "loss", effect, "within", margin)])
+        assert (verdict.answer == "holds") == bool(-margin < at.low and at.high < margin)
+
+
+def test_equal_means_with_a_wide_interval_are_no_evidence_that_something_costs_nothing(
+    make_episodes: EpisodesMaker,
+) -> None:
+    a, b = (make_episodes(name, np.tile([0.0, 1.0], (3, 5))) for name in ("bet", "ibc"))
+    (verdict,) = judge([Claim("it costs nothing", "loss", difference(a, b), "within", 0.05)])
+    assert verdict.answer == "undecided"
+
+
 def test_a_conjunction_holds_where_every_part_does() -> None:
     def one(estimate: float, seeds: int = 3) -> Claim:
         return Claim("part", f"effect {estimate}", Normal(estimate, seeds))
