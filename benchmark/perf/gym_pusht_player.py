@@ -1,7 +1,7 @@
 """Plays set-points on gym-pusht and says how long that took.
 
-gym-pusht needs pymunk < 7 and this project pymunk >= 7, so `benchmark.perf.peers` runs this file
-with a Python of its own; nothing of this project is imported here. Given the file of a workload
+gym-pusht needs pymunk < 7 and this project has 7, so `benchmark.perf.peers` runs this file with a
+Python of its own; nothing of this project is imported here. Given the file of a workload
 (see `benchmark.perf.peers.Workload`), it prints one line of JSON for each line that it reads:
 
     in      single | batched

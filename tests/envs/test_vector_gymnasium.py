@@ -242,7 +242,7 @@ WRAPPERS: dict[str, Callable[[VectorEnv], VectorEnv]] = {
     "VectorizeTransformReward": lambda env: wrappers.VectorizeTransformReward(
         env, gymnasium.wrappers.TransformReward, func=double
     ),
-    "DictInfoToList": lambda env: wrappers.DictInfoToList(wrappers.RecordEpisodeStatistics(env)),
+    "DictInfoToList": lambda env: wrappers.DictInfoToList(env),
     "TransformObservation": lambda env: wrappers.TransformObservation(env, double),
     "FilterObservation": lambda env: wrappers.FilterObservation(env, ["agent_pos"]),
     "FlattenObservation": lambda env: wrappers.FlattenObservation(env),

@@ -1,6 +1,6 @@
 """Record Push-T as gym-pusht plays and draws it, for the tests to compare with.
 
-gym-pusht needs pymunk < 7 and this project pymunk >= 7, so the script runs in an environment of its
+gym-pusht needs pymunk < 7 and this project has 7, so the script runs in an environment of its
 own and imports nothing from this project:
 
     python -m venv .venv-peer
