@@ -31,7 +31,7 @@ INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.
 	$(if $(filter ray,$(ENGINE)),$(VENV)/.installed-ray)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-peers test-slow test-ray docs check format clean
+.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-peers test-slow test-ray docs torture check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -128,6 +128,12 @@ $(PEERS_VENV)/.installed: pyproject.toml constraints.txt
 
 test-peers: $(PEERS_VENV)/.installed ## Let Stable-Baselines3 and TorchRL collect from the environments
 	@$(PEERS_VENV)/bin/python -m pytest -m peers -W default tests/peers
+
+torture: $(VENV)/.installed-dev ## Damage, interrupt and misuse everything (BAD_FILES=N a kind of file)
+	@DPBENCH_BAD_FILES=$(or $(BAD_FILES),1200) $(BIN)/python -m pytest -s -m "slow or not slow" tests/torture \
+		tests/benchmark/test_wrong_calls.py tests/benchmark/test_start.py tests/benchmark/test_sealed.py \
+		tests/benchmark/running/test_contract.py tests/benchmark/running/test_workers.py \
+		tests/benchmark/running/test_once.py
 
 check: $(VENV)/.installed-dev ## Check format, lint and types
 	@$(BIN)/python -m ruff format --check .

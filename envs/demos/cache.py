@@ -73,4 +73,5 @@ def kept(
     demonstrations = make()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     npz.write(demonstrations, path)
+    path.chmod(0o600)
     return demonstrations

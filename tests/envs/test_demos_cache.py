@@ -132,3 +132,10 @@ def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_dir() == tmp_path / ".cache" / "dpbench"
+
+
+def test_what_is_kept_is_private_to_the_user(folder, monkeypatch):
+    monkeypatch.setenv("DPBENCH_CACHE", str(folder / "new"))
+    cache.cached(FIRST, 1, Maker(FIRST))
+    path = cache.cache_path(FIRST, 1)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
