@@ -28,6 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+# Both are read when Ray is imported. It would report to its makers; and `ray start` asks for the
+# token of ~/.ray where there is one, so that whoever connects must show it.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+if (Path.home() / ".ray" / "auth_token").is_file():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+
 import pandas as pd
 import ray
 import torch

@@ -6,7 +6,6 @@ temporary one: what is needed of it comes with the task, and what is new in it g
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,12 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-# Both are read when Ray is imported. It would report to its makers; and `ray start` asks for the
-# token of ~/.ray where there is one, so that whoever connects must show it.
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-if (Path.home() / ".ray" / "auth_token").is_file():
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import pandas as pd
 import ray

@@ -214,6 +214,35 @@ def test_a_node_that_dies_costs_its_cell_a_retry_from_the_last_state_that_was_se
     assert_equal([job], tmp_path / "ray", tmp_path / "local")
 
 
+SPY = """
+import os, sys
+
+class Spy:
+    def find_spec(self, name, *_):
+        if name == "ray":
+            print(os.environ.get("RAY_USAGE_STATS_ENABLED"), os.environ.get("RAY_AUTH_MODE"))
+
+sys.meta_path.insert(0, Spy())
+import benchmark.running.ray_engine
+"""
+
+
+def test_ray_is_told_to_keep_quiet_and_to_show_its_token_before_it_is_imported(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("of an earlier cluster")
+    given = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    told = subprocess.run(
+        [sys.executable, "-c", SPY],
+        env=given | {"PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "0 token\n"
+
+
 class Deadly:
     """Ends the process that receives it, as one does that runs out of memory."""
 
