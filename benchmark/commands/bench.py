@@ -25,6 +25,7 @@ from benchmark.running.origin import origin_of
 from benchmark.running.recorded import recorded
 from benchmark.running.references import references
 from benchmark.running.store import Run, default_store
+from benchmark.running.trackers import chosen_tracker
 from benchmark.running.workers import Job
 
 
@@ -52,6 +53,7 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     with usage_errors():
         for cell in cells:
             origin_of(cell, store)
+    tracker = chosen_tracker(config.track, store)
     engine = chosen_engine(config.engine, config.workers)
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
     with usage_errors():
@@ -79,6 +81,8 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
                 progress.ended(f"{cell.id}: failed: {cause}", left.after(cell))
                 continue
             frames.append(_episodes(cell, config, store))
+            if tracker is not None:
+                tracker.add(cell, Run(cell, store).history(), _result(frames[-1]))
             progress.ended(f"{cell.id}: {_headline(frames[-1])}", left.after(cell))
             if is_terminal():
                 progress.table = replace(_table(frames), notes=()).text()
@@ -98,8 +102,13 @@ def _table(frames: Sequence[pd.DataFrame]) -> Table:
 
 def _headline(episodes: pd.DataFrame) -> str:
     """What an evaluation found, in a few words."""
+    found = _result(episodes)
+    return f"score {found['score']:.3f}, success {found['success']:.0%}"
+
+
+def _result(episodes: pd.DataFrame) -> dict[str, float]:
     found = headline_episodes(episodes)
-    return f"score {found['score'].mean():.3f}, success {found['is_success'].mean():.0%}"
+    return {"score": float(found["score"].mean()), "success": float(found["is_success"].mean())}
 
 
 def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.DataFrame]:

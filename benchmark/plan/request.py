@@ -20,6 +20,7 @@ Control = Literal["position", "velocity"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Source = Literal["scripted", "human"]
 EngineName = Literal["local", "ray"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PRESET_NAMES = ("smoke", "quick", "laptop", "paper")
 
 
@@ -97,6 +98,8 @@ class SweepConfig(Request):
     """10 also plays the last ten checkpoints as published, for the optimistic columns."""
     with_evidence: bool = False
     """Show the committed policies of this task, data and preset in the table too."""
+    track: TrackerName | None = None
+    """Tell each cell that ends to tensorboard, wandb or trackio, an extra of that name each."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

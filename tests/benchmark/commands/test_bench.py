@@ -186,6 +186,15 @@ def test_a_bench_runs_what_it_is_asked_for_whatever_is_committed(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("no_report")
+def test_a_cell_that_ends_is_told_to_the_tracker(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    config = replace(CONFIG, control=("position",), episodes=1, track="tensorboard")
+    assert run_sweep(config, tmp_path).succeeded
+    (cell,) = cells_of(config)
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [cell.id]
+
+
+@pytest.mark.usefixtures("no_report")
 def test_other_evaluation_settings_never_train_again(
     swept: Swept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
