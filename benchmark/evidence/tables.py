@@ -344,6 +344,9 @@ def _detectable_notes(methods: pd.DataFrame) -> list[str]:
     if known.empty:
         return []
     score, success = (known[f"detectable_{name}"].max() for name in ("score", "success"))
+    if min(score, success) >= 1.0:
+        return ["So few trainings and episodes tell no two policies of this table apart."]
+    score, success = min(score, 1.0), min(success, 1.0)
     return [
         "Two policies of this table that truly differ by "
         f"{100 * success:.0f} percentage points of success, or {score:.2f} of score, would be told "

@@ -51,8 +51,9 @@ class Table:
         out = [self.caption, "", lay(self.head), rule]
         for i, row in enumerate(self.rows):
             out += [rule] * (i in self.breaks) + [lay(row)]
+        out += [""] * bool(self.notes)
         for note in self.notes:
-            out += ["", *textwrap.wrap(note, width)]
+            out += textwrap.wrap(note, width, subsequent_indent="  ")
         return "\n".join(out) + "\n"
 
     def markdown(self) -> str:

@@ -270,3 +270,12 @@ def test_a_score_never_lies_outside_the_interval_written_beside_it(
     interval: tuple[float, float, float], expected: str
 ) -> None:
     assert score_text(*interval) == expected
+
+
+def test_too_few_episodes_to_tell_anything_are_said_to_be_that(
+    make_episodes: EpisodesMaker,
+) -> None:
+    rng = np.random.default_rng(0)
+    frames = [make_episodes(name, rng.random((2, 2))) for name in ("bet", "ibc")]
+    notes = present(results_table(pd.concat(frames, ignore_index=True))).notes
+    assert "So few trainings and episodes tell no two policies of this table apart." in notes
