@@ -1,6 +1,12 @@
 """Trackers of experiments are told what was measured of a cell, by their real packages."""
 
+import json
+import os
+import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +28,17 @@ HISTORY = pd.DataFrame(
     }
 )
 RESULT = {"score": 0.7, "success": 0.6}
+# A program of its own, since trackio reads its folder when it is imported.
+TELL_TRACKIO = """
+import io, json, sys
+from pathlib import Path
+import pandas
+from benchmark.plan.config import Cell
+from benchmark.running.trackers import chosen_tracker
+cell, history, result = sys.argv[1:]
+tracker = chosen_tracker("trackio", Path())
+tracker.add(Cell.from_json(cell), pandas.read_json(io.StringIO(history)), json.loads(result))
+"""
 
 
 @pytest.fixture
@@ -83,6 +100,25 @@ def test_wandb_keeps_a_run_without_a_network(
         time.sleep(0.1)
     for text in (cell.id, "train/validation_score", "test/success", "0.75", "0.6"):
         assert text.encode() in content
+
+
+@pytest.mark.filterwarnings("ignore")  # of the package
+def test_trackio_keeps_a_run_on_this_machine(cell: Cell, tmp_path: Path) -> None:
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    subprocess.run(
+        [sys.executable, "-c", TELL_TRACKIO, cell.to_json(), HISTORY.to_json(), json.dumps(RESULT)],
+        env={**os.environ, "TRACKIO_DIR": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    with closing(sqlite3.connect(tmp_path / "dpbench.db")) as kept:
+        rows = kept.execute("SELECT run_name, step, metrics FROM metrics ORDER BY step").fetchall()
+    assert {name for name, _, _ in rows} == {cell.id}
+    measured = {step: json.loads(metrics) for _, step, metrics in rows}
+    assert measured[10] == {"train/loss": 0.5}
+    assert measured[20]["train/validation_score"] == 0.75
+    assert measured[21] == {"test/score": 0.7, "test/success": 0.6}
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
