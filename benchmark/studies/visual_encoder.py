@@ -50,7 +50,7 @@ class VisualEncoder(Study):
         "Spatial softmax keeps the places that average pooling loses, averaged weights go with "
         "group and not with batch normalisation, and an encoder is best trained end to end."
     )
-    source = "DP, Visual Encoder"
+    source = "DP Sec. III-B"
 
     def jobs(self, config: StudyConfig) -> list[Job]:
         """The U-Net, or the diffusion policies named, with every variant of the encoder."""

@@ -202,8 +202,8 @@ def test_studies_of_which_none_suits_the_task_are_wrong_usage(tmp_path: Path, nu
         run_studies(unfit[:number], config, tmp_path, COMMAND)
 
 
-def test_there_are_fourteen_studies_of_different_names_and_each_says_its_claim_and_source() -> None:
-    assert len({study.name for study in STUDIES}) == len(STUDIES) == 14
+def test_studies_have_names_of_their_own_and_each_says_its_claim_and_source() -> None:
+    assert len({study.name for study in STUDIES}) == len(STUDIES)
     for study in STUDIES:
         assert study.claim.endswith(".")
         assert study.source.startswith("DP ")
@@ -211,7 +211,7 @@ def test_there_are_fourteen_studies_of_different_names_and_each_says_its_claim_a
 
 def test_one_study_is_found_by_its_name_and_all_of_them_by_all() -> None:
     assert [study.name for study in find_studies(STUDIES, "latency")] == ["latency"]
-    assert len(find_studies(STUDIES, "all")) == 14
+    assert find_studies(STUDIES, "all") == list(STUDIES)
 
 
 def test_an_unknown_study_is_refused_with_the_names_there_are(
