@@ -430,6 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=given,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         return 130
@@ -437,6 +438,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ended.code and given:
             print(*meant(COMMANDS.get(given[0]), given[1:]), sep="\n", end="", file=sys.stderr)
         raise
+    except BrokenPipeError:  # the reader of what is printed, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it ends
+        return 1
     except (UsageError, OSError, ValueError) as error:
         if not said(error):
             raise

@@ -30,25 +30,28 @@ def gathered(arguments: Sequence[str], flag: str) -> list[str]:
 
 def meant(command: Callable[..., Any] | None, given: Sequence[str]) -> Iterator[str]:
     """For each flag or choice that the command does not have, the nearest that it has, a line."""
-    flags, choices = _vocabulary(command) if command else ([], [])
+    choices = _choices(command) if command else {}
+    flag = ""
     for each in given:
-        known = flags if each.startswith("--") else choices
+        is_flag = each.startswith("--")
+        flag = each if is_flag else flag
+        known = list(choices) if is_flag else choices.get(flag, [])
         if each not in known and (near := nearest(each, known)):
             yield f"{each}{near}\n"
 
 
-def _vocabulary(command: Callable[..., Any]) -> tuple[list[str], list[str]]:
-    """The flags of a command, and the words that it lets one choose from."""
+def _choices(command: Callable[..., Any]) -> dict[str, list[str]]:
+    """The flags of a command, each with the words that it lets one choose from, if it does."""
     kinds = dict(get_type_hints(command))
     for kind in list(kinds.values()):
         if dataclasses.is_dataclass(kind):
             kinds |= get_type_hints(kind)
-    flags = [f"--{name.replace('_', '-')}" for name in kinds]
-    words = [
-        word
-        for kind in kinds.values()
-        for part in (kind, *get_args(kind))
-        if get_origin(part) is Literal
-        for word in get_args(part)
-    ]
-    return flags, words
+    return {
+        f"--{name.replace('_', '-')}": [
+            word
+            for part in (kind, *get_args(kind))
+            if get_origin(part) is Literal
+            for word in get_args(part)
+        ]
+        for name, kind in kinds.items()
+    }

@@ -93,7 +93,7 @@ def _overlay(plan: Plan, scale: float, size: tuple[int, int]) -> pygame.Surface:
         is_followed = number == 0
         color = FOLLOWED if is_followed else OTHER
         points = plan.paths[number, plan.age :] * scale
-        strength = np.linspace(1.0, _FARTHEST, max(len(points), 1))
+        strength = np.linspace(1.0, _FARTHEST, len(points))
         strength *= 1.0 if is_followed else 0.75 * (1.0 - 0.8 * old)
         width = (2.0 if is_followed else 1.1) * scale
         for start, end, alpha in zip(points[:-1], points[1:], strength, strict=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 
@@ -45,10 +46,10 @@ class Window:
         try:
             pygame.display.init()
         except pygame.error as error:
-            raise UsageError(
-                f"no screen to open a window on ({error}); `python -m benchmark video` writes a "
-                "film instead"
-            ) from error
+            raise _no_screen(str(error)) from error
+        if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
+            # SDL falls back to it by itself, and the window would be open with nobody to close it.
+            raise _no_screen("SDL finds none")
         pygame.display.set_caption("dpbench: Push-T")
         self._screen = pygame.display.set_mode((TABLE, TABLE + STRIP))
         self._keys: dict[int, Callable[[], object]] = {
@@ -186,6 +187,13 @@ class Window:
         if session.recorder is not None:
             kept = f"{session.recorder.count} episodes in {session.recorder.path.name}"
             write(screen, kept, (TABLE - MARGIN - 7 * len(kept), y + 20), SMALL, INK)
+
+
+def _no_screen(cause: str) -> UsageError:
+    return UsageError(
+        f"no screen to open a window on ({cause}); "
+        "`python -m benchmark video` writes a film instead"
+    )
 
 
 def _on_table(pixel: tuple[int, int]) -> tuple[float, float]:

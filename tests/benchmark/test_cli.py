@@ -215,3 +215,18 @@ def test_the_module_ends_with_the_exit_code_and_no_traceback() -> None:
     assert ended.stderr.startswith("error: no task 'push-t'; tasks: ")
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stdout == ""
+
+
+def test_a_reader_that_has_enough_ends_a_command_without_a_traceback() -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "benchmark", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    started.stdout.close()
+    assert started.stderr is not None
+    with started.stderr as error:
+        assert error.read() == ""
+    assert started.wait(timeout=60) == 1

@@ -23,3 +23,12 @@ def test_a_wrong_call_is_refused_and_says_what_is_right(
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_words_of_one_flag_are_not_proposed_for_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert code_of(["compare", "bet", "--preset", "smoke"]) == 2
+    error = capsys.readouterr().err
+    assert "Required options" in error
+    assert "did you mean" not in error  # 'smoke' is near to the 'score' of another flag

@@ -35,6 +35,15 @@ def test_an_episode_shows_every_step_and_the_sequences_that_are_drawn(trained: T
     assert (alone[1] != with_others[1]).any(axis=-1).sum() > 10  # the others
 
 
+def test_a_prediction_that_is_executed_to_its_end_is_filmed(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = trained.agent.spec
+    whole = replace(trained, action_horizon=spec.pred_horizon - spec.obs_horizon + 1)
+    monkeypatch.setattr(session, "MAX_EPISODE_STEPS", whole.action_horizon)
+    assert len(episode(whole, 400_000, 0)) == 1 + whole.action_horizon
+
+
 def test_policies_stand_beside_each_other_on_the_same_initial_states(
     trained: Trained, tmp_path: Path
 ) -> None:

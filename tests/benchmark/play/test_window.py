@@ -141,3 +141,14 @@ def test_three_recorded_episodes_are_trained_on(
     assert cli.main([*command, str(path), *small]) == 0
     (checkpoint,) = (tmp_path / "runs").glob("*/checkpoint")
     assert isinstance(load_policy(str(checkpoint)).agent, Agent)
+
+
+def test_without_a_screen_no_window_is_left_open_that_nobody_sees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    monkeypatch.setattr(pygame.display, "init", lambda: None)
+    monkeypatch.setattr(pygame.display, "get_driver", lambda: "offscreen")
+    monkeypatch.setattr(Window, "run", lambda _: pytest.fail("a window is open"))
+    assert cli.main(["play"]) == 2
+    assert "no screen to open a window on" in capsys.readouterr().err
