@@ -113,8 +113,10 @@ class SweepConfig(Request):
 
     @property
     def label(self) -> str:
-        """The preset, and what was changed in it: a row of a table says both."""
-        return f"{self.preset} with {' '.join(self.set)}" if self.set else self.preset
+        """The preset, what was changed in it and where training began, for the rows of a table."""
+        changed = f" with {' '.join(self.set)}" if self.set else ""
+        began = f", trained further from {Path(self.origin).name}" if self.origin else ""
+        return self.preset + changed + began
 
 
 @dataclass(frozen=True)

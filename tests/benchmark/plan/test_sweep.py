@@ -74,3 +74,9 @@ def test_a_filter_key_that_nothing_has_is_wrong_usage(masked):
         SweepConfig(task="lift", filter_key="train")
     with pytest.raises(UsageError, match="files of pusht have no filter keys"):
         plan(SweepConfig(data="human", data_path=masked, filter_key="train"))
+
+
+def test_a_table_says_what_was_changed_in_the_preset_and_where_training_began() -> None:
+    config = SweepConfig(preset="smoke", set=("train.updates=9",), origin="runs/first")
+    assert config.label == "smoke with train.updates=9, trained further from first"
+    assert SweepConfig(preset="smoke").label == "smoke"
