@@ -7,6 +7,7 @@ Exit code 0: all done; 1: some cells failed, named with the cause; 2: wrong usag
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -411,7 +412,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 def _command() -> str:
     """The command as it was given, for the report."""
-    return " ".join(["python -m benchmark", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

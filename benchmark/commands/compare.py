@@ -58,6 +58,8 @@ def compare_command(
     if most < 1:
         raise UsageError(f"most is {most}; allowed: 1 or more")
     both = [Policy(name, _cells(name, config, store), config, store) for name in names]
+    if both[0].cells == both[1].cells:
+        raise UsageError(f"{names[0]} and {names[1]} are the same policy; compare two")
     tasks = sorted({cell.task for policy in both for cell in policy.cells})
     if len(tasks) > 1:
         raise UsageError(

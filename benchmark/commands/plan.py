@@ -140,7 +140,7 @@ def _spread(
     if not pairs:
         raise UsageError(
             f"{len(several)} of {len(tables)} policies have several training seeds, and two are "
-            f"needed to tell how their {column} differs between trainings; train more "
+            f"needed to tell how {column} differs between trainings; train more "
             "(`bench --seeds 42 43 44`), or say the standard deviation (`--training-spread 0.05`)"
         )
     parts = {

@@ -64,7 +64,7 @@ def cost_text(
     evaluations = [(job, e) for job in jobs for e in job.evaluations]
     to_play = sum(not Run(job.cell, store).has(e, evidence=False) for job, e in evaluations)
     text = (
-        f"{len(jobs)} cells, {len(untrained)} of them to train; "
+        f"{len(jobs)} cell{'s' * (len(jobs) != 1)}, {len(untrained)} to train; "
         f"{to_play} of {len(evaluations)} evaluations to play"
     )
     if not untrained:

@@ -112,6 +112,8 @@ class Window:
 
         try:
             pygame.display.init()
+            if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
+                raise pygame.error("SDL only has its offscreen driver")  # it falls back by itself
             self._window = video.Window(title, (size, size))
         except pygame.error as error:
             raise RuntimeError(

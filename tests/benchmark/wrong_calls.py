@@ -87,6 +87,7 @@ WRONG_CALLS = (
     ("search pusht bet --seeds", "--seeds is given without a value"),
     ("compare bet bett", "did you mean 'bet'?"),
     ("compare bet bet:torque", "write METHOD, METHOD:position"),
+    ("compare bet bet", "bet and bet are the same policy"),
     ("compare bet ibc --most 0", "most is 0; allowed: 1 or more"),
     ("compare bet ibc --by succes", "succes; did you mean 'success'?"),
     ("plan --difference 2", "difference 2.0"),

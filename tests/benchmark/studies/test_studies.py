@@ -188,7 +188,7 @@ def test_of_several_studies_those_that_suit_the_task_run_and_the_others_are_name
     for printed in (planned, ran):
         assert "multimodality cannot be run: task 'linear-system-stable'" in printed
         assert "idle-actions cannot be run: linear-system-stable has no way to pause" in printed
-    assert "inference-steps: 1 cells, 1 of them to train" in planned
+    assert "inference-steps: 1 cell, 1 to train" in planned
     page = "inference-steps-linear-system-stable-scripted-smoke/README.md"
     assert page in ran
     assert (tmp_path / "reports" / "studies" / page).is_file()
@@ -321,7 +321,7 @@ def test_the_cost_counts_what_is_to_be_done_and_times_what_is_unknown(
     cell = replace(cell, train=replace(cell.train, updates=100_000))
     job = Job(cell, (EvalConfig(1), EvalConfig(2)), config.loader())
     text = cost([job], tmp_path)
-    assert text.startswith("1 cells, 1 of them to train; 2 of 2 evaluations to play")
+    assert text.startswith("1 cell, 1 to train; 2 of 2 evaluations to play")
     assert "of training, 1 at a time" in text
 
 
