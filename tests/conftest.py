@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import signal
 from pathlib import Path
 
 # Test processes run side by side, and floating-point sums depend on the number of threads; OpenMP
@@ -15,6 +16,8 @@ import pytest
 from envs.demos import sources
 from envs.demos.demonstrations import Demonstrations
 
+# A shell's background jobs ignore interruptions, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("dpbench", deadline=None)
 hypothesis.settings.load_profile("dpbench")

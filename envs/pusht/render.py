@@ -116,6 +116,8 @@ class Window:
                 raise pygame.error("SDL only has its offscreen driver")  # it falls back by itself
             self._window = video.Window(title, (size, size))
         except pygame.error as error:
+            if not Window._open:
+                pygame.display.quit()
             raise RuntimeError(
                 f'render_mode "human" found no screen ({error}); use "rgb_array", or set '
                 "SDL_VIDEODRIVER=dummy to run without one"

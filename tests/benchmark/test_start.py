@@ -51,8 +51,6 @@ def test_an_interruption_while_a_command_starts_says_how_to_go_on(
         text=True,
         cwd=REPOSITORY,
         env={"PATH": "/usr/bin", "DPBENCH_RUNS": str(tmp_path), "DPBENCH_CACHE": str(tmp_path)},
-        # As a terminal starts it: what a shell runs in the background ignores interruptions.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_until_python_listens(started.pid)
     time.sleep(seconds)

@@ -72,6 +72,7 @@ def test_a_window_opens_on_the_first_frame_and_closes(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     import pygame
 
+    pygame.display.quit()  # an earlier test's
     env = PushTEnv("state", render_mode="human")
     assert not pygame.display.get_init()
     env.reset(options={"state": STATE})

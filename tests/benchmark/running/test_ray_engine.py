@@ -277,7 +277,6 @@ from benchmark.running.workers import Job
 from envs.demos.sources import load_pusht
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     folder, demos = map(Path, sys.argv[1:])
     ray_engine.mark_in = lambda store: store / "unseen" / "by the nodes"
     cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]

@@ -141,7 +141,6 @@ from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     folder, demos = map(Path, sys.argv[1:])
     cells = [Cell.from_json(path.read_text()) for path in sorted(folder.glob("cell*.json"))]
     load = partial(load_pusht, "human", "keypoints", demos)
