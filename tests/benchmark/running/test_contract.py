@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import baselines.agent
-from baselines.bc_mlp import BcMlp, BcMlpConfig
-from benchmark.plan.config import Cell, EvalConfig, TrainConfig
+from baselines.bc_mlp import BcMlp
+from benchmark.plan.config import EvalConfig
 from benchmark.running import contract
 from benchmark.running.workers import Job, run_jobs
 from envs.demos.demonstrations import Demonstrations
+from tests.benchmark.running.cells import tiny_cell
 
 
 def _raises(*_: Any) -> Any:
@@ -55,21 +56,7 @@ def broken(what: str, change: Callable[[Any], Any]) -> type[BcMlp]:
 
 
 def outcome(demos: Demonstrations, folder: Path) -> str:
-    cell = Cell(
-        task="pusht",
-        method="broken",
-        control="position",
-        seed=1,
-        preset="smoke",
-        data="scripted",
-        data_version="v1",
-        num_demonstrations=3,
-        obs_type="keypoints",
-        agent=BcMlpConfig(width=8, blocks=1),
-        train=TrainConfig(2, 8, warmup_updates=0, checkpoints=1, validation_episodes=0),
-        action_scaling="min-max",
-    )
-    job = Job(cell, (EvalConfig(episodes=1),), lambda: demos)
+    job = Job(tiny_cell("broken"), (EvalConfig(episodes=1),), lambda: demos)
     ((_, cause),) = run_jobs([job], folder, torch.device("cpu"), 1)
     return cause
 

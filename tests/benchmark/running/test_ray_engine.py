@@ -19,14 +19,14 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines.bc_mlp import BcMlpConfig
 from benchmark.errors import UsageError
-from benchmark.plan.config import Cell, EvalConfig, TrainConfig
+from benchmark.plan.config import Cell, EvalConfig
 from benchmark.running import run
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, run_jobs
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
+from tests.benchmark.running.cells import tiny_cell
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # whatever tokens lie in the home of a user
 ray_engine = pytest.importorskip(
@@ -114,20 +114,7 @@ def no_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_cell(seed: int, updates: int = 100) -> Cell:
-    return Cell(
-        task="pusht",
-        method="bc-mlp",
-        control="position",
-        seed=seed,
-        preset="smoke",
-        data="scripted",
-        data_version="v1",
-        num_demonstrations=3,
-        obs_type="keypoints",
-        agent=BcMlpConfig(width=8, blocks=1),
-        train=TrainConfig(updates, 8, warmup_updates=0, checkpoints=1, validation_episodes=1),
-        action_scaling="min-max",
-    )
+    return tiny_cell(seed=seed, updates=updates, validation_episodes=1)
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from baselines.bc_mlp import BcMlpConfig
 from benchmark.errors import UsageError
-from benchmark.plan.config import Cell, TrainConfig
+from benchmark.plan.config import Cell
 from benchmark.running import trackers
 from benchmark.running.trackers import chosen_tracker
+from tests.benchmark.running.cells import tiny_cell
 
 HISTORY = pd.DataFrame(
     {
@@ -43,20 +43,7 @@ tracker.add(Cell.from_json(cell), pandas.read_json(io.StringIO(history)), json.l
 
 @pytest.fixture
 def cell() -> Cell:
-    return Cell(
-        task="pusht",
-        method="bc-mlp",
-        control="position",
-        seed=42,
-        preset="smoke",
-        data="scripted",
-        data_version="v1",
-        num_demonstrations=3,
-        obs_type="keypoints",
-        agent=BcMlpConfig(width=8, blocks=1),
-        train=TrainConfig(20, 8, warmup_updates=0, checkpoints=1, validation_episodes=0),
-        action_scaling="min-max",
-    )
+    return tiny_cell(seed=42, updates=20)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package

@@ -15,38 +15,23 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines.bc_mlp import BcMlpConfig
-from benchmark.plan.config import Cell, EvalConfig, TrainConfig
+from benchmark.plan.config import EvalConfig
 from benchmark.running.store import Run
 from benchmark.running.workers import Job, default_workers, run_jobs
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
+from tests.benchmark.running.cells import tiny_cell
 
 CPU = torch.device("cpu")
 EVALUATION = EvalConfig(episodes=1)
 TIMES = ["seconds_per_prediction"]
 
 
-def make_cell(seed: int, updates: int = 2) -> Cell:
-    return Cell(
-        task="pusht",
-        method="bc-mlp",
-        control="position",
-        seed=seed,
-        preset="smoke",
-        data="scripted",
-        data_version="v1",
-        num_demonstrations=3,
-        obs_type="keypoints",
-        agent=BcMlpConfig(width=8, blocks=1),
-        train=TrainConfig(updates, 8, warmup_updates=0, checkpoints=1, validation_episodes=0),
-        action_scaling="min-max",
-    )
-
-
 @pytest.fixture
 def job(demos_file: Path) -> Job:
-    return Job(make_cell(1), (EVALUATION,), partial(load_pusht, "human", "keypoints", demos_file))
+    return Job(
+        tiny_cell(seed=1), (EVALUATION,), partial(load_pusht, "human", "keypoints", demos_file)
+    )
 
 
 def outcomes(jobs: list[Job], store: Path, workers: int) -> dict[int, str]:
@@ -54,7 +39,7 @@ def outcomes(jobs: list[Job], store: Path, workers: int) -> dict[int, str]:
 
 
 def test_side_by_side_gives_what_one_after_the_other_gives(job: Job, tmp_path: Path) -> None:
-    jobs = [replace(job, cell=make_cell(seed)) for seed in (1, 2, 3)]
+    jobs = [replace(job, cell=tiny_cell(seed=seed)) for seed in (1, 2, 3)]
     assert outcomes(jobs, tmp_path / "one", 1) == {1: "", 2: "", 3: ""}
     assert outcomes(jobs, tmp_path / "two", 2) == {1: "", 2: "", 3: ""}
     for each in jobs:
@@ -67,8 +52,8 @@ def test_side_by_side_gives_what_one_after_the_other_gives(job: Job, tmp_path: P
 
 def test_failures_in_processes_are_named_and_the_others_go_on(job: Job, tmp_path: Path) -> None:
     missing = partial(load_pusht, "human", "keypoints", tmp_path / "nowhere.npz")
-    broken = replace(job, cell=make_cell(2), demos=missing)
-    killed = replace(job, cell=make_cell(3), demos=partial(os._exit, 9))
+    broken = replace(job, cell=tiny_cell(seed=2), demos=missing)
+    killed = replace(job, cell=tiny_cell(seed=3), demos=partial(os._exit, 9))
     causes = outcomes([broken, killed, job], tmp_path, 2)
     assert causes[1] == ""
     assert "nowhere.npz" in causes[2]
@@ -88,7 +73,7 @@ def test_a_cell_whose_process_is_killed_is_tried_once_more(
     job: Job, demos_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load = partial(killed_once, tmp_path / "mark", demos_file)
-    killed = replace(job, cell=make_cell(2), demos=load)
+    killed = replace(job, cell=tiny_cell(seed=2), demos=load)
     assert outcomes([killed, job], tmp_path, 2) == {1: "", 2: ""}
     assert "its process was killed by SIGKILL (out of memory?); tried again" in (
         capsys.readouterr().out
@@ -114,7 +99,7 @@ def test_a_full_disk_fails_its_cell_in_one_line(job: Job, tmp_path: Path) -> Non
 def test_a_folder_in_the_way_of_a_cell_fails_it_and_not_the_others(
     job: Job, tmp_path: Path
 ) -> None:
-    blocked = replace(job, cell=make_cell(2))
+    blocked = replace(job, cell=tiny_cell(seed=2))
     Run(blocked.cell, tmp_path).folder.write_text("a file")
     causes = outcomes([blocked, job], tmp_path, 1)
     assert causes[1] == ""
@@ -154,7 +139,7 @@ def test_workers_end_with_the_process_that_started_them(
     demos_file: Path, tmp_path: Path, ending: signal.Signals
 ) -> None:
     folder = tmp_path
-    cells = [make_cell(seed, updates=10_000_000) for seed in (1, 2)]
+    cells = [tiny_cell(seed=seed, updates=10_000_000) for seed in (1, 2)]
     for cell in cells:
         (folder / f"cell{cell.seed}.json").write_text(cell.to_json())
     (folder / "endless.py").write_text(ENDLESS)
