@@ -29,6 +29,7 @@ from envs.control import CONTROLS, Control
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
+Optimizer = Literal["adamw", "muon"]
 Disturbance = Literal["none", "calm", "moved", "turned", "held"]
 MEASURES = 3
 """Version of what an evaluation measures and on which seeds: raised when that changes, so that all
@@ -54,7 +55,7 @@ class TrainConfig:
     batch_size: int = 256
     """Windows an update."""
     learning_rate: float = 1e-4
-    """Peak of AdamW's learning rate."""
+    """Peak of the learning rate."""
     warmup_updates: int = 500
     """Updates over which the learning rate rises linearly from 0."""
     schedule: Schedule = "cosine"
@@ -62,7 +63,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.95, 0.999)
     """Of AdamW."""
     weight_decay: float = 1e-6
-    """Of AdamW."""
+    """A share of the learning rate that weights lose in an update."""
     gradient_clip: float = 0.0
     """Largest norm of the gradient; 0 clips nothing."""
     ema_power: float = 0.75
@@ -81,6 +82,9 @@ class TrainConfig:
     held_out: int = field(default=0, metadata=LATER)
     """Demonstrations, the last ones, that are not trained on: action error is measured on them. 0
     trains on all and measures it there."""
+    optimizer: Optimizer = field(default="adamw", metadata=LATER)
+    """muon moves the matrices inside a network by the orthogonal part of their gradient, and leaves
+    the rest to AdamW (`baselines.muon`)."""
 
     def __post_init__(self) -> None:
         check_least(self, batch_size=1, checkpoints=1)
@@ -97,6 +101,7 @@ class TrainConfig:
             raise ValueError(f"betas is {self.betas}; allowed: two numbers from 0 to below 1")
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("schedule", self.schedule, get_args(Schedule))
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from tqdm import tqdm
 from baselines.agent import Agent, Batch, Spec, agent_class
 from baselines.checkpoints import save_agent
 from baselines.ema import EMA
-from baselines.flat import FlatAdamW
 from baselines.nets.image_encoder import with_own_rates
 from baselines.nets.pretrained import load_pretrained
 from baselines.normalizer import Normalizer
+from baselines.optimizer import FlatOptimizer
 from baselines.windows import Windows
 from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.network import spec_of
@@ -151,11 +151,13 @@ class Trainer:
         if encoder.weights:
             load_pretrained(self.agent, Path(encoder.weights))
         groups = self.agent.parameter_groups(cell.train.weight_decay)
-        self.optimizer = FlatAdamW(
+        fast = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+        self.optimizer = FlatOptimizer(
             with_own_rates(groups, self.agent, encoder.learning_rate_share),
             cell.train.learning_rate,
             cell.train.betas,
             cell.train.gradient_clip,
+            muon=fast if cell.train.optimizer == "muon" else None,
         )
         self.ema = EMA(
             self.agent,

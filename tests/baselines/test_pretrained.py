@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from baselines.agent import Batch, Spec
 from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.ema import EMA
-from baselines.flat import FlatAdamW
 from baselines.nets.encoder_config import EncoderConfig
 from baselines.nets.image_encoder import ImageEncoder, with_own_rates
 from baselines.nets.pretrained import load_pretrained
 from baselines.normalizer import Normalizer
+from baselines.optimizer import FlatOptimizer
 
 SIDE = 48  # px
 BATCH_NORM = EncoderConfig(norm="batch", weights="somewhere")
@@ -171,7 +171,7 @@ def trained(config: EncoderConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]
     """The trunk's parameters before and after one update at a learning rate of 0.01."""
     policy = agent(config)
     groups = with_own_rates(policy.parameter_groups(0.0), policy, config.learning_rate_share)
-    optimizer = FlatAdamW(groups, 0.01, (0.9, 0.999))
+    optimizer = FlatOptimizer(groups, 0.01, (0.9, 0.999))
     average = EMA(policy, flat=optimizer.flat, parameters=optimizer.parameters)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
     policy.loss(batch(), torch.Generator().manual_seed(2)).backward()

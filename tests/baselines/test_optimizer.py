@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from baselines.ema import EMA, ema_decay
-from baselines.flat import FlatAdamW, flatten
+from baselines.flat import flatten
 from baselines.nets.attention import parameter_groups
+from baselines.optimizer import FlatOptimizer
 
 BETAS = (0.95, 0.999)
 
@@ -27,8 +28,8 @@ def set_gradients(module: nn.Module, update: int) -> None:
         each.grad = torch.randn(each.shape, generator=generator, dtype=each.dtype)
 
 
-def flat_adamw(module: nn.Module, clip: float = 0.0) -> FlatAdamW:
-    return FlatAdamW(parameter_groups(module, 0.1), 1e-2, BETAS, clip)
+def flat_adamw(module: nn.Module, clip: float = 0.0) -> FlatOptimizer:
+    return FlatOptimizer(parameter_groups(module, 0.1), 1e-2, BETAS, clip)
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.5])
@@ -93,7 +94,9 @@ def test_parameters_become_parts_of_the_buffer_and_keep_their_values() -> None:
 
 def test_a_parameter_without_a_gradient_stays_where_it_does_not_decay() -> None:
     module = network()
-    optimizer = FlatAdamW([{"params": list(module.parameters()), "weight_decay": 0.0}], 1.0, BETAS)
+    optimizer = FlatOptimizer(
+        [{"params": list(module.parameters()), "weight_decay": 0.0}], 1.0, BETAS
+    )
     before = [each.clone() for each in module.parameters()]
     first: Tensor = next(iter(module.parameters()))
     first.grad = torch.ones_like(first)
