@@ -24,7 +24,7 @@ STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
 	$(if $(OUT),--out "$$OUT") $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE)) \
 	$(if $(ENGINE),--engine $(ENGINE))
 BENCH_FLAGS = $(STUDY_FLAGS) $(if $(CONTROL),--control $(call spaced,$(CONTROL))) \
-	$(if $(EVIDENCE),--with-evidence)
+	$(if $(EVIDENCE),--with-evidence) $(if $(VIDEO),--video $(VIDEO))
 
 # What a task or an engine needs beside the rest, a stamp each.
 INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.installed-robosuite) \
@@ -37,7 +37,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TASK=pusht|pusht-image|lift|can|square PRESET=smoke|quick|laptop|paper METHODS=... SEEDS=... CONTROL=position|velocity"
-	@echo "  DATA=scripted|human DATA_PATH=FILE FILTER_KEY=train OUT=FOLDER EVIDENCE=1 WORKERS=N DEVICE=cpu"
+	@echo "  DATA=scripted|human DATA_PATH=FILE FILTER_KEY=train OUT=FOLDER EVIDENCE=1 VIDEO=N WORKERS=N DEVICE=cpu"
 	@echo "  ENGINE=local|ray STUDY=all|action-horizon|..."
 	@echo "  POLICY=shipped|RUN,RUN RECORD=FILE.npz OPEN=1 (report)"
 

@@ -18,13 +18,7 @@ import tyro
 from baselines.choices import unknown
 from benchmark.errors import UsageError, said
 from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
-from benchmark.plan.request import (
-    Control,
-    PlayRequest,
-    Source,
-    StudyRequest,
-    SweepConfig,
-)
+from benchmark.plan.request import Control, PlayRequest, Source, StudyRequest, SweepConfig
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.start import INTERRUPTED
 from benchmark.typed import gathered, meant
@@ -67,6 +61,7 @@ def run_command(
     filter_key: str | None = None,
     obs_type: str | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 - the name of the flag
+    video: int = 0,
     device: str | None = None,
     origin: Annotated[str | None, tyro.conf.arg(name="from")] = None,
 ) -> int:
@@ -84,6 +79,7 @@ def run_command(
         obs_type: What the policy observes; None takes the task's default.
         origin: Name or folder of a finished run, whose policy is trained further, as another run.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
+        video: Film the policy from so many initial states.
         device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
             there is.
     """
@@ -102,6 +98,7 @@ def run_command(
         origin=origin,
         obs_type=obs_type,
         set=set,
+        video=video,
     )
     return bench_command(config, _command())
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.commands.video import film_cells
 from benchmark.errors import usage_errors
 from benchmark.evidence.tables import headline_episodes, present, results_table
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import CHOSEN, Cell, EvalConfig
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, evaluations, load_demonstrations, plan
+from benchmark.play.film import check_films
 from benchmark.progress import is_terminal, say, whole
 from benchmark.report.page import Record, write_report
 from benchmark.running.cost import TimeLeft
@@ -53,6 +55,8 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
     with usage_errors():
         for cell in cells:
             origin_of(cell, store)
+    if config.video:
+        check_films(config.task, cells[0].obs_type)
     tracker = chosen_tracker(config.track, store)
     engine = chosen_engine(config.engine, config.workers)
     todo = [cell for cell in cells if state(cell, config, store) != "done"]
@@ -91,6 +95,8 @@ def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
         print(f"\n{_table(frames).text()}")
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
         print(f"Report: {write_report(record(done, config, store, commands), out)}")
+        for film in film_cells(done, config, store) if config.video else ():
+            print(f"Film: {film}")
     for cell, cause in failures:
         print(f"Failed: {cell.id}: {cause} (traceback: {Run(cell, store).folder / 'error.txt'})")
     return not failures

@@ -1,15 +1,29 @@
-"""`python -m benchmark video RUN...`: a film of trained policies on the same initial states."""
+"""Films of trained policies: `python -m benchmark video RUN...`, and `bench --video N`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.errors import UsageError
 from benchmark.files import check_writable
-from benchmark.play.film import check_kind, episode, film_hz, side_by_side, write_film
+from benchmark.plan.config import Cell
+from benchmark.plan.request import SweepConfig
+from benchmark.plan.sweep import evaluation
+from benchmark.play.film import (
+    best_kind,
+    check_films,
+    check_kind,
+    episode,
+    film_hz,
+    side_by_side,
+    write_film,
+)
 from benchmark.play.policies import Trained, load_policy
 from benchmark.play.session import FIRST_SEED
+from benchmark.running.machine import best_device
+from benchmark.running.store import Run
 
 MOST_IN_A_ROW = 4
 
@@ -28,6 +42,7 @@ def video_command(
     tasks = sorted({policy.task for policy in policies})
     if len(tasks) > 1:
         raise UsageError(f"the policies are of {' and '.join(tasks)}; film those of one task")
+    check_films(tasks[0], policies[0].obs_type)
     print(film_policies(policies, to, episodes, FIRST_SEED if seed is None else seed, paths))
     return 0
 
@@ -55,3 +70,21 @@ def film_policies(
         films = [[episode(each, s, paths - 1) for each in policies] for s in seeds]
         captions = [each.name for each in policies]
     return write_film(side_by_side(films, captions), to, film_hz(policies[0].task))
+
+
+def film_cells(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[Path]:
+    """Film every cell as a sweep plays it, unless that was done before; where the films are."""
+    films = []
+    for cell in cells:
+        run, played = Run(cell, store), evaluation(config, cell)
+        action_horizon, steps = run.resolved(played).action_horizon, played.inference_steps
+        settings = f"ta{action_horizon}" + (f"-k{steps}" if steps else "")
+        path = run.folder / "films" / f"{settings}-{config.video}{best_kind()}"
+        if not path.is_file():
+            trained = load_policy(str(run.folder), action_horizon=action_horizon)
+            if steps:
+                trained.agent.set_inference_steps(steps)
+            trained = replace(trained, agent=trained.agent.to(best_device()))
+            film_policies([trained], path, config.video, FIRST_SEED)
+        films.append(path)
+    return films

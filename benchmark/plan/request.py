@@ -100,6 +100,8 @@ class SweepConfig(Request):
     """Show the committed policies of this task, data and preset in the table too."""
     track: TrackerName | None = None
     """Tell each cell that ends to tensorboard, wandb or trackio, an extra of that name each."""
+    video: int = 0
+    """Film each policy from so many initial states; the films lie beside its checkpoint."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +110,12 @@ class SweepConfig(Request):
                 raise UsageError(f"--{name} is given without a value; name one or more")
         if self.action_horizon is not None and self.action_horizon < 1:
             raise UsageError(f"action_horizon is {self.action_horizon}; allowed: 1 or more")
+        if self.video < 0:
+            raise UsageError(f"video is {self.video}; allowed: 0 or more")
+        if self.video and self.latency:
+            raise UsageError(
+                f"films know no latency: leave out --video or --latency {self.latency}"
+            )
         if self.checkpoints not in (0, 10):
             raise UsageError(f"checkpoints is {self.checkpoints}; allowed: 0 or 10, as published")
 

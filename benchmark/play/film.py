@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, usage_errors
 from benchmark.files import write_whole
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.tasks import get_task
@@ -50,6 +52,31 @@ def check_kind(path: Path) -> None:
             "MP4 needs imageio-ffmpeg, which is not here: pip install -c constraints.txt "
             "'dpbench[video]', or let the name end in .gif"
         )
+
+
+def best_kind() -> str:
+    """The ending of films where nobody asks for one: .mp4 where it can be written, else .gif."""
+    return ".mp4" if find_spec("imageio_ffmpeg") else ".gif"
+
+
+def check_films(task: str, obs_type: str) -> None:
+    """See that episodes of a task can be drawn here, before anything is played.
+
+    Raises:
+        UsageError: If the task draws nothing, or there is nothing to draw with.
+    """
+    if task.startswith("pusht"):
+        return
+    try:
+        with (
+            usage_errors(),
+            warnings.catch_warnings(action="ignore"),  # what is missing is an error
+            closing(get_task(task).make(obs_type, "position", render_mode="rgb_array")) as env,
+        ):
+            env.reset(seed=0)
+            env.render()
+    except (RuntimeError, UsageError) as missing:
+        raise UsageError(f"{task} cannot be filmed here: {missing}") from missing
 
 
 def film_hz(task: str) -> float:

@@ -13,12 +13,14 @@ import pytest
 import torch
 
 import benchmark.commands.bench
+import benchmark.commands.video
 import benchmark.running.machine
 from benchmark.commands.bench import bench, show_plan
 from benchmark.errors import UsageError
 from benchmark.plan.config import Cell
 from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, plan
+from benchmark.play.policies import Trained
 from benchmark.running.evidence import keep_cell
 from benchmark.running.references import Replay
 from benchmark.running.rollout import AgentPolicy, HoldStill
@@ -192,6 +194,43 @@ def test_a_cell_that_ends_is_told_to_the_tracker(tmp_path: Path) -> None:
     assert run_sweep(config, tmp_path).succeeded
     (cell,) = cells_of(config)
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [cell.id]
+
+
+@pytest.mark.usefixtures("no_work", "no_report")
+def test_each_policy_is_filmed_once_and_told_where(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filmed = []
+
+    def film(policies: list[Trained], path: Path, episodes: int, seed: int) -> None:
+        filmed.append((policies[0].control, policies[0].action_horizon, episodes, seed))
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+    monkeypatch.setattr(benchmark.commands.video, "film_policies", film)
+    config = replace(CONFIG, video=3)
+    again = [run_sweep(config, swept.store).printed for _ in range(2)][1]
+    films = [line.removeprefix("Film: ") for line in again.splitlines() if "Film: " in line]
+    chosen = [
+        Run(cell, swept.store).resolved(evaluation(config, cell)).action_horizon
+        for cell in cells_of(config)
+    ]
+    assert filmed == [
+        ("position", chosen[0], 3, 400_000),
+        ("velocity", chosen[1], 3, 400_000),
+    ]
+    assert [Path(film).parents[1].name for film in films] == [cell.id for cell in cells_of(config)]
+    assert all(Path(film).is_file() for film in films)
+
+
+def test_films_of_what_draws_nothing_are_refused_before_work(tmp_path: Path) -> None:
+    config = SweepConfig("linear-system-unstable", preset="smoke", methods=("bc-mlp",), video=1)
+    with pytest.raises(UsageError, match="linear-system-unstable cannot be filmed here: "):
+        run_sweep(config, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    for wrong in ({"video": -1}, {"video": 1, "latency": 2}):
+        with pytest.raises(UsageError, match="video"):
+            replace(CONFIG, **wrong)
 
 
 @pytest.mark.usefixtures("no_report")
