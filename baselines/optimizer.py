@@ -96,17 +96,17 @@ class FlatOptimizer:
         """Of the last update, or of the first before there was one."""
         sizes = [sum(each.numel() for each in alike) for alike, *_ in parted]
         buffers = zip(
-            *(torch.split(each, sizes) for each in (self.flat, self._gradient)), strict=True
+            torch.split(self.flat, sizes), torch.split(self._gradient, sizes), strict=True
         )
         self._pieces = [
             _Piece(
                 alike,
-                Muon(*buffer, alike, group["weight_decay"], muon)
+                Muon(flat, gradient, alike, group["weight_decay"], muon)
                 if muon is not None and by_muon
-                else AdamW(*buffer, group["weight_decay"], betas),
+                else AdamW(flat, gradient, group["weight_decay"], betas),
                 group.get("share", 1.0),
             )
-            for (alike, group, by_muon), buffer in zip(parted, buffers, strict=True)
+            for (alike, group, by_muon), (flat, gradient) in zip(parted, buffers, strict=True)
         ]
 
     def step(self, learning_rate: float) -> None:
