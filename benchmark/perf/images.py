@@ -7,7 +7,6 @@ gradients and moments, and what the forward pass keeps for the backward one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,11 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.diffusion.schedule import DiffusionConfig
 from baselines.nets.image_encoder import ImageEncoder
-from benchmark.perf.timing import Effort, Measurement, repeat, threads
+from benchmark.perf.timing import (
+    RATE_SHARE,
+    Effort,
+    Measurement,
+    bfloat16_rate,
+    products,
+    repeat,
+    threads,
+    timed,
+)
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS, make_cell
 from benchmark.plan.tasks import get_task
@@ -30,7 +37,6 @@ from envs.pusht.observations import observe
 
 TASK = "pusht-image"
 EPISODES = 5  # of the workload, which are drawn
-SIDE = 2048  # of the matrices that are multiplied
 FAST_STEPS = 10  # of DDIM, as published for a robot
 
 
@@ -83,7 +89,7 @@ def training(trainer: Trainer, effort: Effort) -> list[Measurement]:
         threads=torch.get_num_threads(),
         device=trainer.device.type,
     )
-    seconds = repeat(timed(trainer, trainer.step), effort.seconds)
+    seconds = repeat(timed(trainer.device, trainer.step), effort.seconds)
     return [
         row(unit="ms/update", values=tuple(1e3 * each for each in seconds)),
         row(unit="MB", values=(memory(trainer) / 1e6,)),
@@ -135,10 +141,9 @@ def encoder(trainer: Trainer, effort: Effort) -> list[Measurement]:
             features = network(frames, generator)
         features.float().square().sum().backward()
 
-    with FlopCounterMode(display=False) as counter:
-        encode()
-    seconds = repeat(timed(trainer, encode), effort.seconds)
-    rate = counter.get_total_flops() / np.array(seconds)
+    operations = products(network, encode)
+    seconds = repeat(timed(trainer.device, encode), effort.seconds)
+    rate = operations / np.array(seconds)
     row = partial(
         Measurement,
         f"encoder, {trainer.cell.preset}",
@@ -149,32 +154,9 @@ def encoder(trainer: Trainer, effort: Effort) -> list[Measurement]:
     share = 100 * rate / bfloat16_rate(trainer.device)
     return [
         row(unit="ms", values=tuple(1e3 * each for each in seconds)),
-        row(unit="% of bfloat16 rate", values=tuple(share.tolist())),
+        row(unit=RATE_SHARE, values=tuple(share.tolist())),
     ]
 
 
 def _title(cell: Cell) -> str:
     return cell.encoder.title if cell.encoder else cell.obs_type
-
-
-def bfloat16_rate(device: torch.device) -> float:
-    """Operations a second of one large product of bfloat16 matrices, the best of some."""
-    left, right = torch.randn(2, SIDE, SIDE, device=device).bfloat16()
-
-    def multiply() -> None:
-        torch.mm(left, right)
-        if device.type != "cpu":
-            torch.accelerator.synchronize()
-
-    return 2 * SIDE**3 / min(repeat(multiply, 0.0))
-
-
-def timed(trainer: Trainer, act: Callable[[], object]) -> Callable[[], None]:
-    """`act`, waited for: elsewhere than on a CPU it is only queued."""
-
-    def run() -> None:
-        act()
-        if trainer.device.type != "cpu":
-            torch.accelerator.synchronize()
-
-    return run

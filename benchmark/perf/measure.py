@@ -27,6 +27,7 @@ from benchmark.evidence.text_table import Table
 from benchmark.files import check_writable
 from benchmark.perf.images import images
 from benchmark.perf.peers import GYM_PUSHT, GymPushT
+from benchmark.perf.public import against_public
 from benchmark.perf.pusht import (
     KINDS,
     OBS_TYPE,
@@ -36,7 +37,15 @@ from benchmark.perf.pusht import (
     make_workload,
     take_turns,
 )
-from benchmark.perf.timing import Effort, Measurement, repeat, threads
+from benchmark.perf.timing import (
+    RATE_SHARE,
+    Effort,
+    Measurement,
+    bfloat16_rate,
+    products,
+    repeat,
+    threads,
+)
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.plan.presets import PRESETS, make_cell
 from benchmark.running.machine import best_device, machine
@@ -53,12 +62,17 @@ SAMPLERS: tuple[tuple[Sampler, int], ...] = (("ddpm", 100), ("ddim", 16), ("ddim
 BUSY = 0.3  # load average a core before the start, above which a note warns
 
 
-def perf_command(peers: bool = False, paper: bool = False, out: Path | None = None) -> None:
+def perf_command(
+    peers: bool = False,
+    diffusion_policy: Path | None = None,
+    paper: bool = False,
+    out: Path | None = None,
+) -> None:
     """Measure this machine, see `benchmark.cli.perf_command`."""
     if out is not None:
         check_writable(out, "--out")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    found = measure(Effort(), peers, paper)
+    found = measure(Effort(), peers, paper, diffusion_policy)
     shown = table(found, load)
     print(shown.text())
     if out is not None:
@@ -67,7 +81,9 @@ def perf_command(peers: bool = False, paper: bool = False, out: Path | None = No
             print(path)
 
 
-def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
+def measure(
+    effort: Effort, peers: bool, paper: bool, diffusion_policy: Path | None = None
+) -> list[Measurement]:
     """Measure everything, with a progress bar."""
     device = best_device()
     workload = make_workload(effort.episodes, effort.length)
@@ -91,6 +107,8 @@ def measure(effort: Effort, peers: bool, paper: bool) -> list[Measurement]:
             jobs.append(partial(predictions, cell, demos, device, effort))
             jobs.append(partial(evaluations, cell, demos, device, effort))
         jobs += [partial(images, preset, workload.states, device, effort) for preset in presets]
+        if diffusion_policy is not None:
+            jobs.insert(1, partial(against_public, diffusion_policy, demos, device, effort))
         found = []
         with progress_bar(len(jobs), "measuring", "part") as bar:
             for job in jobs:
@@ -157,15 +175,18 @@ def training(
             torch.accelerator.synchronize()  # an update is only queued there
         return (time.perf_counter() - begin) / count
 
+    operations = products(trainer.agent, partial(update, 1))
     update(2)  # the first ones allocate
     count = max(1, round(effort.block_seconds / update(1)))
     seconds = [update(count) for _ in range(effort.rounds)]
     batch = len(trainer.batch(0).actions)
     what, how = f"training, {cell.preset}", f"{cell.method}, batch {batch}"
     where = torch.get_num_threads(), device.type
+    share = 100 * operations / bfloat16_rate(device)
     return [
         Measurement(what, how, "ms/update", tuple(1e3 * each for each in seconds), *where),
         Measurement(what, how, "samples/s", tuple(batch / each for each in seconds), *where),
+        Measurement(what, how, RATE_SHARE, tuple(share / each for each in seconds), *where),
     ]
 
 

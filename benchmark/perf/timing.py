@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 LEAST_REPETITIONS = 3
+SIDE = 2048  # of the matrices that are multiplied
+RATE_SHARE = "% of bfloat16 rate"
+"""Unit: operations of products a second, of what `bfloat16_rate` measures."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,45 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def bfloat16_rate(device: torch.device) -> float:
+    """Operations a second of one large product of bfloat16 matrices, the best of some."""
+    left, right = torch.randn(2, SIDE, SIDE, device=device).bfloat16()
+
+    multiply = timed(device, lambda: torch.mm(left, right))
+    return 2 * SIDE**3 / min(repeat(multiply, 0.0))
+
+
+def timed(device: torch.device, act: Callable[[], object]) -> Callable[[], None]:
+    """`act`, waited for: elsewhere than on a CPU it is only queued."""
+
+    def run() -> None:
+        act()
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+
+    return run
+
+
+def products(network: nn.Module, act: Callable[[], object]) -> int:
+    """Floating-point operations of all matrix products of `act`, those of its gradients included.
+
+    PyTorch's counter sees no product of an LSTM, which is one operation to it.
+    """
+    of_lstm = 0
+
+    def add(lstm: nn.Module, given: tuple[Tensor, ...], _: object) -> None:
+        nonlocal of_lstm
+        steps = given[0].shape[:-1].numel()
+        passes = 3 if torch.is_grad_enabled() else 1
+        weights = sum(p.numel() for p in lstm.parameters() if p.ndim == 2)
+        of_lstm += passes * 2 * steps * weights
+
+    lstms = [each for each in network.modules() if isinstance(each, nn.LSTM)]
+    hooks = [each.register_forward_hook(add) for each in lstms]
+    with FlopCounterMode(display=False) as counter:
+        act()
+    for hook in hooks:
+        hook.remove()
+    return int(counter.get_total_flops()) + of_lstm

@@ -186,20 +186,28 @@ def test_an_installation_that_fails_says_why_and_is_tried_again(
 
 
 def test_training_is_told_in_updates_and_in_samples(cell: Cell, demos: Demonstrations) -> None:
-    update, samples = perf.training(cell, demos, CPU, dataclasses.replace(LEAST, rounds=2))
-    assert (update.unit, samples.unit) == ("ms/update", "samples/s")
+    update, samples, share = perf.training(cell, demos, CPU, dataclasses.replace(LEAST, rounds=2))
+    assert (update.unit, samples.unit, share.unit) == ("ms/update", "samples/s", timing.RATE_SHARE)
+    assert all(0 < value < 150 for value in share.values)  # the rate may be that of a busy moment
     assert update.how == samples.how == "diffusion-unet, batch 64"
     assert len(update.values) == 2
     assert all(0 < value < math.inf for value in update.values)
     assert [64 * 1e3 / value for value in update.values] == pytest.approx(samples.values)
 
 
+def test_products_of_an_lstm_are_counted_as_those_of_the_same_cells_written_out() -> None:
+    module, x = torch.nn.LSTM(10, 32, 2, batch_first=True), torch.randn(4, 7, 10)
+    counted = timing.products(module, lambda: module(x)[0].sum().backward())
+    # Of each step: inputs and hidden state times the weights; twice as much for the gradients.
+    assert counted == 3 * 2 * 4 * 7 * sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+
 def test_training_is_timed_on_as_many_threads_as_it_is_told(
     cell: Cell, demos: Demonstrations
 ) -> None:
     before = torch.get_num_threads()
-    update, samples = perf.training(cell, demos, CPU, dataclasses.replace(LEAST, rounds=1), 3)
-    assert (update.threads, samples.threads) == (3, 3)
+    rows = perf.training(cell, demos, CPU, dataclasses.replace(LEAST, rounds=1), 3)
+    assert {row.threads for row in rows} == {3}
     assert torch.get_num_threads() == before
 
 
@@ -276,7 +284,7 @@ def test_the_command_prints_the_table_and_writes_it(
     asked = []
     monkeypatch.setattr(perf, "measure", lambda *arguments: asked.append(arguments) or [row])
     perf.perf_command(peers=True, out=tmp_path)
-    assert asked == [(Effort(), True, False)]
+    assert asked == [(Effort(), True, False, None)]
     assert "What this machine does" in capsys.readouterr().out
     data = pd.read_csv(tmp_path / "perf.csv")
     assert data.loc[0, ["median", "lowest", "highest", "threads"]].tolist() == [2.0, 1.0, 4.0, 1]
