@@ -14,7 +14,7 @@ TASK ?= pusht
 PRESET ?= quick
 STUDY ?= list
 # Files and folders reach the shell through the environment: they may hold spaces and quotes.
-export DATA_PATH DIFFUSION_POLICY OUT RECORD
+export DATA_PATH PUBLIC OUT RECORD
 comma := ,
 spaced = $(subst $(comma), ,$(1))
 STUDY_FLAGS = --task $(TASK) --preset $(PRESET) \
@@ -93,8 +93,8 @@ play: $(INSTALLED) ## Push the T yourself (RECORD=FILE.npz), or watch POLICY=shi
 	@$(DPBENCH) play --task $(TASK) $(if $(POLICY),--policy $(call spaced,$(POLICY))) \
 		$(if $(RECORD),--record "$$RECORD")
 
-perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own; DIFFUSION_POLICY=checkout)
-	@$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(DIFFUSION_POLICY),--diffusion-policy "$$DIFFUSION_POLICY") $(if $(OUT),--out "$$OUT")
+perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own; PUBLIC=checkout)
+	@$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(PUBLIC),--public "$$PUBLIC") $(if $(OUT),--out "$$OUT")
 
 doctor: $(VENV)/.installed ## Check the installation
 	@$(DPBENCH) doctor

@@ -367,23 +367,19 @@ def look_command(
 
 
 def perf_command(
-    peers: bool = False,
-    diffusion_policy: Path | None = None,
-    paper: bool = False,
-    out: Path | None = None,
+    peers: bool = False, public: Path | None = None, paper: bool = False, out: Path | None = None
 ) -> None:
     """Measure this machine: environment steps, training, predictions, an evaluation.
 
     Args:
         peers: Measure gym-pusht too, in a virtual environment of its own, in turns with Push-T.
-        diffusion_policy: Checkout of real-stanford/diffusion_policy, whose training is measured
-            too, in turns with ours.
+        public: Checkout of real-stanford/diffusion_policy, which is trained in turns with ours.
         paper: Time the paper preset's training although there is no GPU.
         out: Folder that the table is also written to, as perf.txt, .md, .tex and .csv.
     """
     from benchmark.perf.measure import perf_command
 
-    perf_command(peers, diffusion_policy, paper, out)
+    perf_command(peers, public, paper, out)
 
 
 def doctor_command() -> int:

@@ -64,7 +64,7 @@ BUSY = 0.3  # load average a core before the start, above which a note warns
 
 def perf_command(
     peers: bool = False,
-    diffusion_policy: Path | None = None,
+    public: Path | None = None,
     paper: bool = False,
     out: Path | None = None,
 ) -> None:
@@ -72,7 +72,7 @@ def perf_command(
     if out is not None:
         check_writable(out, "--out")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    found = measure(Effort(), peers, paper, diffusion_policy)
+    found = measure(Effort(), peers, paper, public)
     shown = table(found, load)
     print(shown.text())
     if out is not None:
@@ -82,7 +82,7 @@ def perf_command(
 
 
 def measure(
-    effort: Effort, peers: bool, paper: bool, diffusion_policy: Path | None = None
+    effort: Effort, peers: bool, paper: bool, public: Path | None = None
 ) -> list[Measurement]:
     """Measure everything, with a progress bar."""
     device = best_device()
@@ -107,8 +107,8 @@ def measure(
             jobs.append(partial(predictions, cell, demos, device, effort))
             jobs.append(partial(evaluations, cell, demos, device, effort))
         jobs += [partial(images, preset, workload.states, device, effort) for preset in presets]
-        if diffusion_policy is not None:
-            jobs.insert(1, partial(against_public, diffusion_policy, demos, device, effort))
+        if public is not None:
+            jobs.insert(1, partial(against_public, public, demos, device, effort))
         found = []
         with progress_bar(len(jobs), "measuring", "part") as bar:
             for job in jobs:
