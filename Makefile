@@ -129,11 +129,12 @@ $(PEERS_VENV)/.installed: pyproject.toml constraints.txt
 test-peers: $(PEERS_VENV)/.installed ## Let Stable-Baselines3 and TorchRL collect from the environments
 	@$(PEERS_VENV)/bin/python -m pytest -m peers -W default tests/peers
 
-torture: $(VENV)/.installed-dev ## Damage, interrupt and misuse everything (BAD_FILES=N a kind of file)
-	@DPBENCH_BAD_FILES=$(or $(BAD_FILES),1200) $(BIN)/python -m pytest -s -m "slow or not slow" tests/torture \
+torture: $(VENV)/.installed-dev ## Damage, interrupt and misuse everything (ONLY=interrupted BAD_FILES=N KILLS=N)
+	@DPBENCH_TORTURE=1 DPBENCH_BAD_FILES=$(or $(BAD_FILES),720) DPBENCH_KILLS=$(or $(KILLS),5) \
+		$(BIN)/python -m pytest -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)") tests/torture \
 		tests/benchmark/test_wrong_calls.py tests/benchmark/test_start.py tests/benchmark/test_sealed.py \
-		tests/benchmark/running/test_contract.py tests/benchmark/running/test_workers.py \
-		tests/benchmark/running/test_once.py
+		tests/benchmark/test_parquet.py tests/benchmark/running/test_contract.py \
+		tests/benchmark/running/test_workers.py tests/benchmark/running/test_once.py
 
 check: $(VENV)/.installed-dev ## Check format, lint and types
 	@$(BIN)/python -m ruff format --check .

@@ -88,8 +88,8 @@ def load_agent(folder: Path) -> Agent:
             method does not have, or describes another network than its weights are of.
     """
     description, weights = read_files(folder)
-    cls = agent_class(str(description["name"]))
     with _said_of(folder / DESCRIPTION):
+        cls = agent_class(str(description["name"]))
         check_numbers(description)
         fields = dict(description["spec"])
         fields["obs_shapes"] = {k: tuple(v) for k, v in fields["obs_shapes"].items()}
@@ -141,6 +141,8 @@ def _description(path: Path) -> dict[str, Any]:
         if missing := FIELDS - set(found):
             raise ValueError(f"it lacks the field {min(missing)!r}")
         signed = CHECKSUMS & set(found)
+        if not all(isinstance(found[name], str) for name in signed):
+            raise ValueError("its checksums are no texts")
         if signed and (signed != CHECKSUMS or found["sha256"] != checksum(found)):
             raise ValueError("it was changed: its checksum is another than the one in it")
     if not signed:

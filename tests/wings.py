@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BENCHMARK = REPOSITORY / "benchmark"
-BASE = "typed start sealed files errors progress"
+BASE = "typed start parquet sealed files errors progress"
 # From the top down: each imports only those below it. `cli` is __main__.py and cli.py, BASE the
 # other files of the folder itself.
 WINGS = "cli commands play studies report perf running plan evidence"

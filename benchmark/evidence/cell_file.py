@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.files import write_whole
+from benchmark.parquet import read_parquet
 from envs.demos.files import decoding, refuse
 
 FORMAT = 1
@@ -72,8 +73,8 @@ def read_cell(path: Path) -> CellEvidence:
     Raises:
         ValueError: If the file is damaged, or no evidence of a cell.
     """
+    table = read_parquet(path, path.read_bytes())
     with decoding(path, "Parquet file"):
-        table = pq.read_table(path, page_checksum_verification=True)
         episodes = table.to_pandas()
     metadata = table.schema.metadata or {}
     text = metadata.get(_KEY, b"")

@@ -1,5 +1,6 @@
 """A table of text, written for a terminal, as Markdown, as LaTeX, and with its numbers as CSV."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,14 @@ class Table:
         """Write a GitHub-flavoured pipe table, the caption above and the notes below it."""
 
         def lay(line: tuple[str, ...]) -> str:
-            return "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
+            cells = (_markdown_escape(cell).replace("|", r"\|") for cell in line)
+            return f"| {' | '.join(cells)} |"
 
         sides = tuple("---:" if side == "r" else "---" for side in self.align)
-        out = [f"**{self.caption}**", "", lay(self.head), lay(sides), *map(lay, self.rows)]
+        caption = f"**{_markdown_escape(self.caption)}**"
+        out = [caption, "", lay(self.head), lay(sides), *map(lay, self.rows)]
         for note in self.notes:
-            out += ["", note]
+            out += ["", _markdown_escape(note)]
         return "\n".join(out) + "\n"
 
     def latex(self) -> str:
@@ -109,5 +112,18 @@ class Table:
         ]
 
 
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+}
+
+
+def _markdown_escape(text: str) -> str:
+    """No text opens an element of HTML."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)
+
+
 def _latex_escape(text: str) -> str:
-    return "".join("\\" + char if char in "&%$#_{}" else char for char in text)
+    return "".join(_LATEX.get(char, char) for char in text)

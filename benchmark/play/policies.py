@@ -82,8 +82,8 @@ def load_policy(where: str, task: str = "pusht", action_horizon: int | None = No
             task, obs_type = str(said["task"]), str(said["obs_type"])
             control: Control = said["control"]
             chosen = int(said["action_horizon"]) if action_horizon is None else action_horizon
-        check_choice("control", control, CONTROLS)
-        check_choice("obs_type", obs_type, get_task(task).obs_types)
+            check_choice("control", control, CONTROLS)
+            check_choice("obs_type", obs_type, get_task(task).obs_types)
         trained = Trained(load_agent(checkpoint), run, task, obs_type, control, chosen)
     if not 1 <= trained.action_horizon <= trained.most_actions:
         raise UsageError(

@@ -7,6 +7,7 @@ needs no screen.
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
 from typing import Literal
@@ -19,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from benchmark.evidence.tables import policy_name, settings_shown
@@ -177,7 +179,8 @@ def save_figure(
 
     Equal figures give equal files.
     """
-    figure.draw_without_rendering()
+    with _as_written(figure):
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keeps the layout: finding it takes longer than drawing
     pictures = [write_whole(folder / f"{stem}.{kind}", _render(figure, kind)) for kind in kinds]
     csv = data.to_csv(index=False, float_format="%.6g")
@@ -192,10 +195,19 @@ def svg_of(figure: Figure) -> bytes:
 def _render(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     # Without a fixed salt and date every drawing would differ in its ids and its time.
-    with matplotlib.rc_context({"svg.hashsalt": "dpbench"}):
+    with _as_written(figure), matplotlib.rc_context({"svg.hashsalt": "dpbench"}):
         metadata = {"Date": None} if kind == "svg" else None
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
     return buffer.getvalue()
+
+
+@contextmanager
+def _as_written(figure: Figure) -> Iterator[None]:
+    """Within it no text is taken for a formula, whatever signs a name has."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with matplotlib.rc_context({"text.parse_math": False}):  # of texts that drawing makes
+        yield
 
 
 def empty_figure(width: float, height: float) -> Figure:

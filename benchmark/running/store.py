@@ -31,6 +31,7 @@ import pandas as pd
 from baselines.agent import Agent
 from baselines.checkpoints import load_agent, read_files, save_agent
 from benchmark.evidence.cell_file import CellEvidence, read_cell
+from benchmark.parquet import read_parquet
 from benchmark.plan.config import CHOSEN, KEPT, Cell, EvalConfig
 from benchmark.plan.presets import horizon_trials
 from benchmark.running.once import once
@@ -318,9 +319,10 @@ def read_frame(path: Path) -> pd.DataFrame:
     Raises:
         FileError: If it is damaged.
     """
-    data = read_sealed(path)
+    table = read_parquet(path, read_sealed(path))
     with decoding(path, "Parquet file"):
-        return pd.read_parquet(io.BytesIO(data))
+        frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:

@@ -4,6 +4,7 @@ Nothing is taken from the file before it is known how large it is. A data set wi
 is refused, since HDF5 would read zeros. Data sets in other files are not followed.
 """
 
+import difflib
 import hashlib
 import json
 import math
@@ -108,7 +109,9 @@ def _chosen(path: Path, file: Any, names: list[str], filter_key: str | None) -> 
         return names
     if filter_key not in keys:
         found = f"has no filter key {filter_key!r}"
-        raise refuse(path, "", found, f"its keys: {', '.join(keys) or 'none'}")
+        near = difflib.get_close_matches(filter_key, keys, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise refuse(path, "", found, f"its keys: {', '.join(keys) or 'none'}{meant}")
     with decoding(path, _KIND, f"mask/{filter_key}"):
         mask = file["mask"][filter_key]
         if mask.ndim != 1 or mask.shape[0] > MAX_MEMBERS:

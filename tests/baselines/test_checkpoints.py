@@ -124,7 +124,17 @@ def test_a_checkpoint_of_an_unknown_method_names_the_known_ones(
 ) -> None:
     save_agent(tiny_agent, tmp_path)
     edit(tmp_path, name="dreamer")
-    with pytest.raises(ValueError, match=r"no method 'dreamer'; methods: .*diffusion-unet"):
+    with pytest.raises(ValueError, match=r"agent\.json: no method 'dreamer'; methods: .*bc-mlp"):
+        load_agent(tmp_path)
+
+
+@pytest.mark.parametrize("forged", [3.5, None, {}])
+def test_a_checksum_that_is_no_text_is_refused_by_the_name_of_its_file(
+    tiny_agent: DiffusionUnet, tmp_path: Path, forged: object
+) -> None:
+    save_agent(tiny_agent, tmp_path)
+    edit(tmp_path, weights_sha256=forged)
+    with pytest.raises(ValueError, match=r"agent\.json: its checksums are no texts"):
         load_agent(tmp_path)
 
 

@@ -289,7 +289,8 @@ def test_filter_keys_are_said_to_be_there_when_none_is_asked_for(masked):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("test", "no filter key 'test'; its keys: none, stale, train, valid"),
+        ("test", "no filter key 'test'; its keys: none, stale, train, valid$"),
+        ("trian", r"no filter key 'trian'; its keys: .*; did you mean 'train'\?"),
         ("stale", "mask/stale lists 'demo_7'; which is not in data"),
         ("none", "mask/none is empty"),
     ],

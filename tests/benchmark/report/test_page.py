@@ -186,3 +186,27 @@ def test_a_failure_on_the_way_leaves_the_old_page(
     with pytest.raises(OSError, match="disk gone"):
         write_report(Record(pusht_episodes, pusht_history, COMMANDS, MACHINE), tmp_path)
     assert (tmp_path / "report.html").read_bytes() == old
+
+
+def test_no_name_of_a_package_or_a_file_is_taken_for_a_part_of_the_page(
+    make_episodes: EpisodesMaker, pusht_history: pd.DataFrame, tmp_path: Path
+) -> None:
+    def drawn(name: str) -> str:
+        episodes = [
+            make_episodes(method, [[0.5] * 5] * 3, preset=name, cell=f"{name}{method}")
+            for method in (name, "bet")
+        ]
+        history = pusht_history[pusht_history["method"] == "bet"]
+        histories = pd.concat([history, history.assign(method=name, cell=name)])
+        record = Record(pd.concat(episodes), histories, (f"--data-path {name}",), {name: name})
+        return write_report(record, tmp_path / str(len(name))).read_text()
+
+    name = "</script><script>alert(1)</script><b x='\"&$\\frac{$"
+    text = drawn(name)
+    assert "<script>alert" not in text
+    assert "<b x=" not in text
+    assert html.escape(name, quote=False) in text.replace("&#39;", "'").replace("&#34;", '"')
+    tags = [[tag for tag, _ in Page(page).elements] for page in (text, drawn("plain"))]
+    assert tags[0] == tags[1]
+    for path in tmp_path.glob("*/*.md"):
+        assert "<script>" not in path.read_text()
