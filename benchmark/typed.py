@@ -1,4 +1,4 @@
-"""What was typed: flags given twice, and what was probably meant by those that there are not."""
+"""What was typed: flags given twice, and what was probably meant by what is not understood."""
 
 from __future__ import annotations
 
@@ -29,13 +29,20 @@ def gathered(arguments: Sequence[str], flag: str) -> list[str]:
 
 
 def meant(command: Callable[..., Any] | None, given: Sequence[str]) -> Iterator[str]:
-    """For each flag or choice that the command does not have, the nearest that it has, a line."""
+    """A line for each flag or choice that the command does not have: the nearest that it has.
+
+    And for values that are parted by commas, how to part them.
+    """
     choices = _choices(command) if command else {}
     flag = ""
     for each in given:
         is_flag = each.startswith("--")
         flag = each if is_flag else flag
         known = list(choices) if is_flag else choices.get(flag, [])
+        parts = each.split(",")
+        if len(parts) > 1 and all(part in known or part.isdecimal() for part in parts):
+            yield f"{flag} {each}; part values by spaces: {flag} {' '.join(parts)}\n"
+            continue
         if each not in known and (near := nearest(each, known)):
             yield f"{each}{near}\n"
 

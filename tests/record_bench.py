@@ -1,6 +1,6 @@
 """Records docs/assets/bench.gif: what `make bench TASK=pusht PRESET=smoke` shows in a terminal.
 
-python tests/record_bench.py docs/assets/bench.gif [COMMAND ...]
+python -m tests.record_bench docs/assets/bench.gif [COMMAND ...]
 
 The command runs in a pseudo-terminal, whatever it takes, and its screen is drawn from time to time.
 """

@@ -13,6 +13,7 @@ from benchmark.evidence.text_table import Table
 from benchmark.files import check_writable, write_whole
 from benchmark.plan.request import Source
 from benchmark.plan.tasks import Task, get_task
+from benchmark.progress import say
 from envs.demos import npz
 from envs.demos.cache import cache_path
 from envs.demos.demonstrations import Demonstrations
@@ -35,7 +36,7 @@ def demos_command(
         if import_from is not None:
             import_file(chosen, import_from, to, filter_key)
             return 0
-        print(listing(chosen).text())
+        say(listing(chosen).text())
         inspect(chosen, "human" if path else source, path, figure, filter_key)
     return 0
 
@@ -87,11 +88,11 @@ def inspect(
     if figure is not None and task.demo_figure is None:
         raise ValueError(f"there is no figure of {task.name}; leave it out or take pusht")
     demonstrations = _recorded(task, source, path, filter_key)
-    print(summary(task, demonstrations).text())
+    say(summary(task, demonstrations).text())
     if figure is not None and task.demo_figure is not None:
         content = io.BytesIO()
         task.demo_figure(demonstrations).savefig(content, format=figure.suffix[1:])
-        print(f"trajectories: {write_whole(figure, content.getvalue())}")
+        say(f"trajectories: {write_whole(figure, content.getvalue())}")
 
 
 def summary(task: Task, demonstrations: Demonstrations) -> Table:
@@ -139,7 +140,7 @@ def import_file(
         )
     npz.write(demonstrations, to)
     counts = f"{demonstrations.num_episodes} episodes, {demonstrations.num_steps:,} steps"
-    print(f"{counts} of {demonstrations.metadata.source} data imported to {to}")
+    say(f"{counts} of {demonstrations.metadata.source} data imported to {to}")
 
 
 def _recorded(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import binomtest
 
 from baselines.checkpoints import DESCRIPTION, WEIGHTS, save_agent
+from benchmark.commands.play import PLAYABLE
 from benchmark.errors import UsageError
 from benchmark.files import check_writable, write_whole
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import Split, episode_seeds
 from benchmark.plan.tasks import get_task
-from benchmark.play.policies import Trained, load_policy
+from benchmark.play.policies import SHIPPED, Trained, load_policy
 from benchmark.running.machine import best_device, machine
 from benchmark.running.rollout import AgentPolicy, play
 
@@ -51,6 +53,7 @@ def export_command(
     write_whole(to / "evidence.json", json.dumps(evidence, indent=1) + "\n")
     write_whole(to / "README.md", _page(written, played, command))
     print(_sentence(played, written))
+    print(f"Watch it: {_way_to_watch(written)}")
     print(to)
     return 0
 
@@ -84,6 +87,16 @@ def _sentence(played: pd.DataFrame, trained: Trained) -> str:
     )
 
 
+def _way_to_watch(trained: Trained) -> str:
+    """The command that shows the policy; a task without a table is filmed."""
+    if trained.folder.resolve().parent == SHIPPED:
+        policy = f"shipped --task {trained.task}"
+    else:
+        policy = shlex.quote(str(trained.folder))
+    verb = "play --policy" if trained.task in PLAYABLE else "video"
+    return f"python -m benchmark {verb} {policy}"
+
+
 def _page(trained: Trained, played: pd.DataFrame, command: str) -> str:
     """What stands beside the policy for whoever finds it."""
     cell = json.loads((trained.folder / "config.json").read_text())
@@ -99,7 +112,7 @@ Trained with seed {cell["seed"]} on {cell["num_demonstrations"]} {cell["data"]} 
 
 {_sentence(played, trained)} It is one training; the interval is of these episodes only.
 
-    make play TASK={trained.task} POLICY=shipped
+    {_way_to_watch(trained)}
 
 | file | what |
 |---|---|

@@ -64,6 +64,12 @@ class Request:
             value = getattr(self, name, None)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; allowed: 1 or more")
+        for method in self.methods:
+            if "," in method:
+                raise UsageError(
+                    f"no method {method!r}; part several by spaces: --methods "
+                    f"{' '.join(method.split(','))} (with make: METHODS={method})"
+                )
         for seed in getattr(self, "seeds", ()):
             if not 0 <= seed < 2**63:
                 raise UsageError(f"a seed is {seed}; allowed: 0 to 2**63 - 1")

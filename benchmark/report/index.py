@@ -29,6 +29,7 @@ class Line:
     """One task, data and preset."""
 
     page: str
+    filters: Mapping[str, str]
     task: str
     data: str
     preset: str
@@ -69,7 +70,7 @@ def write_pages(
     text = f"{policies} policies on {tasks}. Each page says what was run and how."
     html = fill(
         "index.html.jinja",
-        ("theme.js",),
+        ("theme.js", "scroll.js"),
         lines=lines,
         summary=text,
         studies=_verdicts(studies, set(records)),
@@ -97,12 +98,13 @@ def _verdicts(
 def _lines(results: pd.DataFrame, file: str) -> list[Line]:
     methods = results[results["role"] == "method"]
     lines = []
-    for (task, data, _, preset), group in methods.groupby(GROUP, sort=False):
+    for (task, data, obs_type, preset), group in methods.groupby(GROUP, sort=False):
         first = group.iloc[0].to_dict()
         success, score = limits(first, "success"), limits(first, "score")
         lines.append(
             Line(
                 file,
+                {"data": str(data), "obs_type": str(obs_type), "preset": str(preset)},
                 TITLES.get(str(task), str(task)),
                 str(data),
                 str(preset),

@@ -33,6 +33,7 @@ from benchmark.running.recorded import Recorded
 
 SCRIPTS = (
     "theme.js",
+    "scroll.js",
     "table.js",
     "survival.js",
     "scatter.js",
@@ -41,7 +42,14 @@ SCRIPTS = (
 )
 """Of a page; one whose part a page lacks is left out."""
 TEMPLATES = Path(__file__).parent / "templates"
-FILTERS = ("method", "control", "data", "preset")
+FILTERS = {
+    "method": "method",
+    "control": "control",
+    "data": "data",
+    "obs_type": "observations",
+    "preset": "preset",
+}
+"""Columns of the results that rows are filtered by, and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,7 @@ def page(record: Record, results: pd.DataFrame, index: str = "") -> str:
         index=index,
         summary=summary(results),
         filters=_filters(results),
+        filter_names=FILTERS,
         table=table,
         rows=_rows(results, table),
         paired=paired_table(record.episodes, results),

@@ -53,8 +53,8 @@ def _compared(methods: pd.DataFrame, main: pd.DataFrame, groups: int) -> str:
     )
     if groups == 1:
         return f"{text}."
-    others = _count(groups - 1, "other group")
-    return f"{text}; {len(methods) - len(main)} policies in {others} of data and preset are below."
+    more = _count(len(methods) - len(main), "policy", "policies")
+    return f"{text}; below, also {more} in {_count(groups - 1, 'other group')} of data and preset."
 
 
 def _first(main: pd.DataFrame, shown: list[str]) -> str:

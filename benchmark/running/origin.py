@@ -6,7 +6,10 @@ of the weights and order of batches begin anew, as its own settings and seed say
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from baselines.agent import Agent
 from baselines.checkpoints import load_agent
@@ -42,16 +45,26 @@ def origin_of(cell: Cell, store: Path) -> Agent | None:
             f"no run {cell.origin} to start from in {store}; name one of its folders by --from"
         )
     origin = Cell.from_json((folder / "config.json").read_text())
-    for name in SHARED:
-        given, expected = getattr(cell, name), getattr(origin, name)
-        if given != expected:
-            raise ValueError(
-                f"{cell.origin} has {name} {expected}, not {given}: give the same to train it "
-                "further (--preset, --control, --obs-type, --set)"
-            )
+    if other := [each for name in SHARED for each in _differences(name, cell, origin)]:
+        raise ValueError(
+            f"{cell.origin} has {'; '.join(other)}: give the same to train it "
+            "further (--preset, --control, --obs-type, --set)"
+        )
     if not cell.train.updates:
         raise ValueError(f"{cell.method} learns nothing: it cannot be trained further")
     run = Run(origin, store)
     if not run.is_trained:
         raise ValueError(f"{cell.origin} is not finished; run its command again first")
     return load_agent(run.checkpoint())
+
+
+def _differences(name: str, given: Any, origin: Any, owner: str = "") -> Iterator[str]:
+    """What a setting is in the origin and is not in what is asked for, down to single fields."""
+    asked, expected = getattr(given, name), getattr(origin, name)
+    if asked == expected:
+        return
+    if is_dataclass(asked) and type(asked) is type(expected):
+        for field in fields(asked):
+            yield from _differences(field.name, asked, expected, f"{name}.")
+    else:
+        yield f"{owner}{name} {expected}, not {asked}"

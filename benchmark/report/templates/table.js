@@ -59,4 +59,9 @@ for (const head of table.tHead.rows[0].cells) {
 }
 for (const select of filters) select.addEventListener("change", filter);
 document.getElementById("filters").hidden = false;
-tell();
+// A link can ask for some rows: page.html?data=human&preset=laptop.
+for (const select of filters) {
+  const asked = new URLSearchParams(location.search).get(select.dataset.filter);
+  if ([...select.options].some(({ value }) => value === asked)) select.value = asked;
+}
+filter();

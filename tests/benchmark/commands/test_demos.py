@@ -1,5 +1,7 @@
 """The functions behind `python -m benchmark demos`."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +91,14 @@ def test_the_summary_counts_steps_moves_contact_and_success(resting, monkeypatch
     assert rows["final coverage"] == "0.900 to 0.960, median 0.930"
     assert rows["success"] == "1 of 2"
     assert rows["replay drift"] == "median 0.25, max 0.5 px"
+
+
+def test_an_inspection_draws_no_bars_where_nobody_watches(own_file):
+    command = [sys.executable, "-m", "benchmark", "demos", "pusht", "--data-path", str(own_file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "Demonstrations of pusht, import, sha256-" in found.stdout
+    assert "\r" not in found.stdout
+    assert found.stderr == ""
 
 
 def test_an_inspection_draws_every_episode_up_to_a_dozen(own_file, tmp_path, capsys):

@@ -87,7 +87,7 @@ def opened(browser: Browser, file: Path) -> Iterator[Page]:
     yield from open_quietly(browser, file, 1280)
 
 
-def open_quietly(browser: Browser, file: Path, width: int) -> Iterator[Page]:
+def open_quietly(browser: Browser, file: Path, width: int, query: str = "") -> Iterator[Page]:
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme="light", reduced_motion="reduce"
     )
@@ -97,10 +97,10 @@ def open_quietly(browser: Browser, file: Path, width: int) -> Iterator[Page]:
     shown.on("console", lambda message: complaints.append(message.text))
     shown.on("pageerror", lambda error: complaints.append(str(error)))
     shown.on("request", lambda request: requests.append(request.url))
-    shown.goto(file.as_uri())
+    shown.goto(file.as_uri() + query)
     yield shown
     assert complaints == []
-    assert {url for url in requests if not url.startswith("data:")} == {file.as_uri()}
+    assert {url for url in requests if not url.startswith("data:")} == {file.as_uri() + query}
     context.close()
 
 
@@ -134,6 +134,13 @@ def test_filters_leave_the_rows_that_fit_and_say_how_many(opened: Page) -> None:
     opened.get_by_label("method").select_option("ibc")
     assert column(opened, "method") == ["demonstrations, replayed", "ibc *", "hold-still"]
     assert opened.get_by_role("status").first.inner_text() == "3 of 12 rows"
+
+
+def test_a_link_opens_the_page_at_the_rows_that_it_names(browser: Browser, file: Path) -> None:
+    for shown in open_quietly(browser, file, 1280, "?control=velocity&method=ibc&data=nonsense"):
+        assert column(shown, "method") == ["demonstrations, replayed", "ibc *", "hold-still"]
+        assert shown.get_by_label("control").input_value() == "velocity"
+        assert shown.locator("#times-figure .legend").get_by_role("button").count() == 1
 
 
 def lines(shown: Page) -> int:
@@ -217,6 +224,24 @@ def test_every_training_is_a_line_of_the_quantity_that_is_chosen(opened: Page) -
     assert trainings.locator("path.line").first.get_attribute("d") != scores
 
 
+def test_a_short_training_is_drawn_as_points_and_what_was_not_measured_is_said(
+    browser: Browser,
+    pusht_episodes: pd.DataFrame,
+    pusht_results: pd.DataFrame,
+    pusht_history: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    short = pusht_history[pusht_history["update"] <= 1000].assign(validation_score=np.nan)
+    short.loc[short["method"] == "ibc", "action_error"] = np.nan
+    (tmp_path / "short.html").write_text(page(Record(pusht_episodes, short), pusht_results))
+    for shown in open_quietly(browser, tmp_path / "short.html", 1280):
+        trainings = shown.get_by_role("region", name="Training")
+        options = trainings.get_by_label("quantity").locator("option").all_inner_texts()
+        assert options == ["action error", "loss"]
+        assert trainings.locator("circle").count() == 2 * 24  # of all but ibc, in two modes
+        assert trainings.get_by_text("no action error was measured in this training").count() == 1
+
+
 def test_a_study_is_shown_with_verdict_and_figure_and_its_words_are_no_markup(opened: Page) -> None:
     study = opened.get_by_role("region", name=STUDY.name, exact=True)
     assert "Position control bears <b>latency</b>." in study.inner_text()
@@ -257,3 +282,20 @@ def test_the_theme_turns_and_is_remembered(opened: Page) -> None:
 def test_a_phone_shows_the_page_without_scrolling_sideways(browser: Browser, file: Path) -> None:
     for shown in open_quietly(browser, file, 360):
         assert shown.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_a_table_that_goes_on_to_the_right_says_so_until_its_end(
+    browser: Browser, file: Path
+) -> None:
+    def says(shown: Page) -> bool:
+        content = """getComputedStyle(document.querySelector("#results-caption span"), "::after")
+            .content !== "none" """
+        return bool(shown.evaluate(content))
+
+    for shown in open_quietly(browser, file, 360):
+        assert says(shown)
+        shown.evaluate("document.querySelector('#results-table').scrollLeft = 1e6")
+        shown.wait_for_selector("#results-table:not(.more)")
+        assert not says(shown)
+    for shown in open_quietly(browser, file, 1280):
+        assert not says(shown)

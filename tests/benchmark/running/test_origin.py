@@ -80,6 +80,11 @@ def test_an_interrupted_further_training_goes_on_and_does_not_start_again(
     [
         ({"control": "velocity"}, "has control position, not velocity: give the same"),
         ({"obs_horizon": 1}, "has obs_horizon 2, not 1"),
+        (
+            {"agent": BcMlp.Config(width=64, blocks=1), "control": "velocity"},
+            r"-\w+ has control position, not velocity; agent.width \d+, not 64; agent.blocks \d+, "
+            "not 1: give the same",
+        ),
         ({"origin": "nowhere"}, "no run nowhere to start from in"),
         ({"train": TrainConfig(updates=0)}, "bc-mlp learns nothing"),
     ],

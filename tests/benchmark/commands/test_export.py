@@ -1,0 +1,25 @@
+"""`export`: what stands beside a policy that is written to be shipped."""
+
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.commands import export
+from benchmark.play.policies import load_policy
+
+
+def test_the_page_of_an_exported_policy_says_a_command_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played = pd.DataFrame({"seed": [200_000], "is_success": True, "score": 1.0, "length": 9})
+    monkeypatch.setattr(export, "_play", lambda *_: played)
+    folder = tmp_path / "my policy"
+    assert export.export_command("shipped", folder, 1, None, "command") == 0
+    lines = (folder / "README.md").read_text().splitlines()
+    (command,) = [line.strip() for line in lines if line.startswith("    ")]
+    assert f"Watch it: {command}" in capsys.readouterr().out
+    *words, policy = shlex.split(command)
+    assert words == ["python", "-m", "benchmark", "play", "--policy"]
+    assert load_policy(policy).folder == folder
