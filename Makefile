@@ -31,7 +31,7 @@ INSTALLED := $(VENV)/.installed $(if $(filter lift can square,$(TASK)),$(VENV)/.
 	$(if $(filter ray,$(ENGINE)),$(VENV)/.installed-ray)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench study report keep results perf play doctor demos test test-browser test-peers test-slow test-ray docs torture check format clean
+.PHONY: help install bench study report keep results perf speedrun play doctor demos test test-browser test-peers test-slow test-ray docs torture check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ play: $(INSTALLED) ## Push the T yourself (RECORD=FILE.npz), or watch POLICY=shi
 
 perf: $(VENV)/.installed ## Measure this machine (PEERS=1: gym-pusht too, in a venv of its own; PUBLIC=checkout)
 	@$(DPBENCH) perf $(if $(PEERS),--peers) $(if $(PUBLIC),--public "$$PUBLIC") $(if $(OUT),--out "$$OUT")
+
+speedrun: $(VENV)/.installed ## Seconds of training to a validation score of .95 (DATA_PATH: human demonstrations)
+	@$(VENV)/bin/python -m benchmark.perf.speedrun $(if $(DATA_PATH),--data-path "$$DATA_PATH")
 
 doctor: $(VENV)/.installed ## Check the installation
 	@$(DPBENCH) doctor

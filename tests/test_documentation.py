@@ -19,6 +19,7 @@ from PIL import Image
 
 from baselines import METHODS
 from benchmark import cli
+from benchmark.perf import speedrun
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.tasks import tasks
@@ -280,6 +281,8 @@ def check_command(command: str, page: Path, monkeypatch: pytest.MonkeyPatch) -> 
         case [python, "-m", "pytest", *arguments] if python in OURS:
             files = [name for name in arguments if name.startswith("tests/")]
             assert [name for name in files if not (REPOSITORY / name).exists()] == []
+        case [python, "-m", "benchmark.perf.speedrun", *arguments] if python in OURS:
+            speedrun.parser().parse_args(arguments)
         case [python, "-m", module] if python in OURS:
             assert importlib.util.find_spec(module) is not None
         case [python, "-c", code] if python in OURS:
@@ -315,13 +318,8 @@ def test_every_command_preset_and_target_is_explained() -> None:
     assert rows[: len(PRESETS) + len(cli.COMMANDS)] == [*PRESETS, *cli.COMMANDS]
     makefile = (REPOSITORY / "Makefile").read_text()
     variables = set(re.findall(r"\$\(if \$\(([A-Z_]+)\)", makefile)) | {"TASK", "PRESET", "STUDY"}
-    elsewhere = {
-        "POLICY",
-        "RECORD",
-        "PEERS",
-        "PUBLIC",
-        "UV",
-    }  # of `play` and `perf`, on their pages
+    # Of `play` and `perf`, on their pages.
+    elsewhere = {"POLICY", "RECORD", "PEERS", "PUBLIC", "UV"}
     assert set(re.findall(r"^\| `([A-Z_]+)=1?`", usage, re.MULTILINE)) == variables - elsewhere
 
 
