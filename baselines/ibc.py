@@ -22,7 +22,7 @@ Differences:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -30,13 +30,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice, check_least, check_within
+from baselines.choices import LATER, check_choice, check_least, check_within
 from baselines.nets.obs_encoder import ObsEncoder
 from baselines.noise import Generators, choose, rand, randn
 from baselines.normalizer import Normalizer
+from baselines.processor import multiplies_bfloat16
 
 Search = Literal["derivative-free", "langevin"]
 Choice = Literal["drawn", "lowest"]
+SearchPrecision = Literal["float32", "auto"]
 LIMIT = 1.0  # of every normalised action; negatives and candidates fill the box
 
 
@@ -79,9 +81,16 @@ class IbcConfig:
     """Weight of the penalty on gradients above `gradient_margin`, with langevin only."""
     gradient_margin: float = 1.0
     """Largest norm (maximum over the actions) of the energy's gradient that costs nothing."""
+    search_precision: SearchPrecision = field(default="float32", metadata=LATER)
+    """Of products in a search: auto is bfloat16 where the device multiplies it in hardware, which
+    halves the time."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("search", Search), ("choice", Choice)):
+        for name, kind in (
+            ("search", Search),
+            ("choice", Choice),
+            ("search_precision", SearchPrecision),
+        ):
             check_choice(name, getattr(self, name), get_args(kind))
         check_least(self, width=1, layers=1, negatives=1, candidates=1)
         check_least(self, iterations=1, train_iterations=1, obs_layers=0)
@@ -185,11 +194,13 @@ class Ibc(Agent):
         # Noise comes a window at a time; the samples of a window are rows of their own from here.
         shape = (batch, num_samples, self.config.candidates, self.size)
         start = self.candidates(shape, generator)
-        if self.config.search == "langevin":
-            found = self._langevin(encoded, start.flatten(0, 1), self._rounds, generator, batch)
-        else:
-            found = self._derivative_free(encoded, start, generator)
-        energies = self.energy.judge(encoded, found)  # (B * N, candidates)
+        narrow = self.config.search_precision == "auto" and multiplies_bfloat16(start.device)
+        with torch.autocast(start.device.type, torch.bfloat16, enabled=narrow):
+            if self.config.search == "langevin":
+                found = self._langevin(encoded, start.flatten(0, 1), self._rounds, generator, batch)
+            else:
+                found = self._derivative_free(encoded, start, generator)
+            energies = self.energy.judge(encoded, found)  # (B * N, candidates)
         if self.config.choice == "lowest":
             best = energies.argmin(1, keepdim=True)
         else:

@@ -74,7 +74,7 @@ class TrainConfig:
     """Whether windows reach before an episode's start, repeating its first observation."""
     precision: Precision = "auto"
     """Of the forward pass in training: auto is bfloat16 where the device multiplies it in hardware
-    (see `benchmark.running.train.multiplies_bfloat16`) and float32 elsewhere."""
+    (see `baselines.processor.multiplies_bfloat16`) and float32 elsewhere."""
     checkpoints: int = 5
     """How often, evenly spread, action error and validation score are measured."""
     validation_episodes: int = 20

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
+from baselines.processor import UNITS, processor_units
 from benchmark.errors import UsageError
 
-UNITS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
-"""Units of a processor that training uses, by torch's names."""
 DEVICE = "DPBENCH_DEVICE"
 """Environment variable that names a device: worker processes inherit it."""
 
@@ -32,18 +30,6 @@ def best_device() -> torch.device:
     if named not in there:
         raise UsageError(f"no device {named!r} on this machine; devices: {', '.join(there)}")
     return torch.device(named)
-
-
-def processor_units() -> set[str]:
-    """Those of `UNITS` that this processor has.
-
-    From torch, where it tells; an older one does not, and Linux is asked, or nothing is known.
-    """
-    if hasattr(torch.cpu, "get_capabilities"):
-        return {name for name, has in torch.cpu.get_capabilities().items() if has} & set(UNITS)
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text().replace("avx512f", "avx512_f").split() if info.exists() else []
-    return set(flags) & set(UNITS)
 
 
 def machine(device: torch.device) -> dict[str, str]:

@@ -30,13 +30,14 @@ from baselines.nets.image_encoder import with_own_rates
 from baselines.nets.pretrained import load_pretrained
 from baselines.normalizer import Normalizer
 from baselines.optimizer import FlatOptimizer
+from baselines.processor import multiplies_bfloat16
 from baselines.windows import Windows
 from benchmark.plan.config import KEPT, Cell, TrainConfig
 from benchmark.plan.network import spec_of
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.running.contract import contract, loss_of
-from benchmark.running.machine import machine, processor_units
+from benchmark.running.machine import machine
 from benchmark.running.origin import origin_of
 from benchmark.running.store import Run
 from benchmark.sealed import is_whole, read_sealed, set_aside, write_sealed
@@ -109,18 +110,6 @@ def learning_rate(config: TrainConfig, update: int) -> float:
     rest = max(1, config.updates - config.warmup_updates)
     progress = min(1.0, (update - config.warmup_updates) / rest)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 matrices in hardware, faster than float32 ones.
-
-    A CPU does with AVX512-BF16 or AMX; one without these emulates it, slower than float32.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        return not processor_units().isdisjoint(("avx512_bf16", "amx_bf16"))
-    return False
 
 
 class Trainer:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import baselines.ibc
 from baselines import ibc
 from baselines.agent import Agent, Batch, Obs
 from baselines.ibc import Energy, Ibc, IbcConfig
@@ -129,6 +130,25 @@ def test_the_derivative_free_search_finds_the_minimum_to_within_its_last_noise(
     last_noise = 0.3 * 0.5**4  # 6 rounds shake 5 times
     error = (found.reshape(6, 2) - minimum[:, 0]).norm(dim=1)
     assert error.max() < last_noise
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_a_search_in_bfloat16_finds_energies_as_low_where_the_processor_multiplies_it(
+    has_bfloat16: bool, make_ibc: Callable[..., Ibc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines.ibc, "multiplies_bfloat16", lambda _: has_bfloat16)
+    full = make_ibc(choice="lowest", candidates=512, iterations=4)
+    narrow = make_ibc(choice="lowest", candidates=512, iterations=4, search_precision="auto")
+    narrow.load_state_dict(full.state_dict())
+    seen = set()
+    narrow.energy.joint.register_forward_hook(lambda _, __, out: seen.add(out.dtype))
+    found = [chunks_of(each, each.act(states(8), stream(0)))[:, 0] for each in (full, narrow)]
+    assert seen == {torch.bfloat16 if has_bfloat16 else torch.float32}
+    encoded = full.energy.obs_in(full.encoder(states(8), full.normalizer))
+    starts = full.energy.judge(encoded, uniform(8, 512, 6))
+    wide, thin = (full.energy.judge(encoded, each[:, None])[:, 0] for each in found)
+    assert (thin - wide).abs().max() < 0.1 * starts.std(1).mean()
+    assert torch.equal(*found) is not has_bfloat16
 
 
 def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(

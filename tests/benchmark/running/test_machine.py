@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.processor import processor_units
 from benchmark.errors import UsageError
-from benchmark.running.machine import DEVICE, best_device, processor_units
+from benchmark.running.machine import DEVICE, best_device
 
 
 @pytest.fixture(autouse=True)
