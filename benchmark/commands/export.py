@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from baselines.checkpoints import DESCRIPTION, WEIGHTS, save_agent
 from benchmark.commands.play import PLAYABLE
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, usage_errors
 from benchmark.files import check_writable, write_whole
 from benchmark.plan.config import EvalConfig
 from benchmark.plan.seeding import Split, episode_seeds
@@ -19,6 +19,8 @@ from benchmark.plan.tasks import get_task
 from benchmark.play.policies import SHIPPED, Trained, load_policy
 from benchmark.running.machine import best_device, machine
 from benchmark.running.rollout import AgentPolicy, play
+from benchmark.sealed import read_sealed
+from envs.demos.files import decoding
 
 SPLIT: Split = "validation"  # nothing that is shipped was chosen by test episodes, or looks at them
 
@@ -33,6 +35,8 @@ def export_command(
     if to.absolute() == trained.folder.absolute():
         raise UsageError(f"{to} is the run itself: name another folder")
     check_writable(to, "the folder")
+    with usage_errors():
+        training = _training(trained.folder / "config.json")
     save_agent(trained.agent, to / "checkpoint", halved=True)
     write_whole(to / "config.json", (trained.folder / "config.json").read_text())
     written = load_policy(str(to), action_horizon=action_horizon)
@@ -51,7 +55,7 @@ def export_command(
         "each": played[["seed", "is_success", "score", "length"]].to_dict("records"),
     }
     write_whole(to / "evidence.json", json.dumps(evidence, indent=1) + "\n")
-    write_whole(to / "README.md", _page(written, played, command))
+    write_whole(to / "README.md", _page(written, played, training, command))
     print(_sentence(played, written))
     print(f"Watch it: {_way_to_watch(written)}")
     print(to)
@@ -97,9 +101,23 @@ def _way_to_watch(trained: Trained) -> str:
     return f"python -m benchmark {verb} {policy}"
 
 
-def _page(trained: Trained, played: pd.DataFrame, command: str) -> str:
+def _training(path: Path) -> str:
+    """What the config of a cell says of its training.
+
+    Raises:
+        FileError: If it does not.
+    """
+    with decoding(path, "config of a cell"):
+        cell = json.loads(read_sealed(path))
+        return (
+            f"Trained with seed {cell['seed']} on {cell['num_demonstrations']} {cell['data']} "
+            f"demonstrations, {cell['train']['updates']:,} updates of "
+            f"{cell['train']['batch_size']} windows."
+        )
+
+
+def _page(trained: Trained, played: pd.DataFrame, training: str, command: str) -> str:
     """What stands beside the policy for whoever finds it."""
-    cell = json.loads((trained.folder / "config.json").read_text())
     size = (trained.folder / "checkpoint" / WEIGHTS).stat().st_size / 1e6
     parameters = sum(p.numel() for p in trained.agent.parameters()) / 1e6
     return f"""# A policy of {trained.task} to play with
@@ -107,8 +125,7 @@ def _page(trained: Trained, played: pd.DataFrame, command: str) -> str:
 `{trained.agent.name}` under {trained.control} control from {trained.obs_type}, \
 {parameters:.2f} M parameters, \
 {size:.1f} MB as bfloat16 safetensors.
-Trained with seed {cell["seed"]} on {cell["num_demonstrations"]} {cell["data"]} demonstrations, \
-{cell["train"]["updates"]:,} updates of {cell["train"]["batch_size"]} windows.
+{training}
 
 {_sentence(played, trained)} It is one training; the interval is of these episodes only.
 

@@ -15,6 +15,8 @@ from baselines.agent import Agent
 from baselines.checkpoints import load_agent
 from benchmark.plan.config import Cell
 from benchmark.running.store import Run
+from benchmark.sealed import read_sealed
+from envs.demos.files import decoding
 
 SHARED = (
     "task",
@@ -44,7 +46,8 @@ def origin_of(cell: Cell, store: Path) -> Agent | None:
         raise ValueError(
             f"no run {cell.origin} to start from in {store}; name one of its folders by --from"
         )
-    origin = Cell.from_json((folder / "config.json").read_text())
+    with decoding(folder / "config.json", "config of a cell"):
+        origin = Cell.from_json(read_sealed(folder / "config.json").decode())
     if other := [each for name in SHARED for each in _differences(name, cell, origin)]:
         raise ValueError(
             f"{cell.origin} has {'; '.join(other)}: give the same to train it "

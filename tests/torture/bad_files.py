@@ -178,7 +178,3 @@ def main(name: str, count: int, home: Path) -> None:
         counts[result] += 1
         shutil.rmtree(folder)
     print(json.dumps(counts))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

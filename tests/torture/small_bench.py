@@ -1,17 +1,19 @@
-"""A bench of two small policies that is interrupted and hindered, and what has to come of it."""
+"""A bench of small policies that is interrupted and hindered, and what has to come of it."""
 
 import contextlib
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.running.store import read_frame
+from tests.torture.forks import Begun, forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FLAGS = {
@@ -19,7 +21,6 @@ FLAGS = {
     "methods": "bc-mlp",
     "control": "position",
     "seeds": "1 2",
-    "workers": "2",
     "num-demonstrations": "5",
     "episodes": "2",
     "action-horizon": "8",
@@ -27,8 +28,6 @@ FLAGS = {
     "agent.width=32 agent.blocks=1",
 }
 BENCH = ["bench", *(word for flag, to in FLAGS.items() for word in (f"--{flag}", *to.split()))]
-LONGEST = 3600.0
-"""Seconds that a bench may take on a busy machine."""
 TIMES = ["seconds", "seconds_per_prediction"]
 
 
@@ -39,41 +38,69 @@ class Peace:
     home: Path
     result: dict[str, str]
     seconds: float
-    """Of the processor, of all its processes."""
+    """Of the processor, in one process without its start."""
 
 
-def start(
+def environment(home: Path) -> dict[str, str]:
+    """Of a command whose run store and cache are in a folder."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", str(home)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "DPBENCH_RUNS": str(home / "runs"),
+        "DPBENCH_CACHE": str(home / "cache"),
+        "DPBENCH_EVIDENCE": "no-evidence-here",
+    }
+
+
+def start(home: Path, arguments: Sequence[str] = (*BENCH, "--workers", "2")) -> Begun:
+    """Begin a command as one types it, with two workers: half a minute, most of it importing."""
+    with _said(home).open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.torture.often_saved", *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=REPOSITORY,
+            env=environment(home),
+            start_new_session=True,
+        )
+    begun = Begun(process.pid, _said(home))
+    process.returncode = 0  # it is waited for here
+    return begun
+
+
+def fork(
     home: Path,
-    arguments: Sequence[str] = BENCH,
-    before: Sequence[str] = (),
-    prepare: Callable[[], None] | None = None,
-) -> subprocess.Popen[str]:
-    """Begin a command in a session of its own.
+    arguments: Sequence[str] = (*BENCH, "--workers", "1"),
+    prepare: Callable[[], None] = lambda: None,
+) -> Begun:
+    """Begin a command in a copy of this process, in which everything is imported.
 
     Args:
         home: Its run store and cache are made in here.
         arguments: The command.
-        before: A program that starts it.
-        prepare: Called in the new process.
+        prepare: Called in the copy, before the command.
     """
-    return subprocess.Popen(
-        [*before, sys.executable, "-m", "tests.torture.often_saved", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPOSITORY,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", str(home)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-            "DPBENCH_RUNS": str(home / "runs"),
-            "DPBENCH_CACHE": str(home / "cache"),
-            "DPBENCH_EVIDENCE": "no-evidence-here",
-        },
-        start_new_session=True,
-        preexec_fn=prepare,
-    )
+    import benchmark.cli
+    import benchmark.commands.bench  # noqa: F401 - imported here, it is in every copy
+
+    def run() -> int:
+        sys.argv = ["benchmark", *arguments]
+        os.environ.update(environment(home))
+        prepare()
+        from tests.torture.often_saved import main
+
+        return main()
+
+    return forked(run, _said(home))
+
+
+def _said(home: Path) -> Path:
+    """Where a command of a folder says what it says, apart from what is taken from it."""
+    folder = home.parent / f"{home.name}-said"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{time.monotonic_ns()}.txt"
 
 
 def result(home: Path) -> dict[str, str]:
@@ -94,11 +121,10 @@ def result(home: Path) -> dict[str, str]:
     return found
 
 
-def finish(home: Path, arguments: Sequence[str] = BENCH) -> dict[str, str]:
-    """What a command makes, or goes on to make, that nothing happens to."""
-    process = start(home, arguments)
-    said, _ = process.communicate(timeout=LONGEST)
-    return result(home) if process.returncode == 0 else {"failed": said}
+def finish(home: Path) -> Mapping[str, str]:
+    """What the bench makes, or goes on to make, that nothing happens to."""
+    code, said = fork(home).end()
+    return result(home) if code == 0 else {"failed": said}
 
 
 def spent(process: int) -> float:

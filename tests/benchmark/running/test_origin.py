@@ -104,6 +104,12 @@ def test_an_unfinished_run_is_no_start(first: Run, three_demonstrations: Demonst
         _begun(further(first), three_demonstrations, CPU)
 
 
+def test_a_damaged_run_is_no_start(first: Run, three_demonstrations: Demonstrations) -> None:
+    first.config_path.write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json was damaged or changed"):
+        _begun(further(first), three_demonstrations, CPU)
+
+
 def test_a_command_names_the_run_or_its_folder_and_no_id_of_before_changes(tmp_path: Path) -> None:
     def cells(origin: str | None) -> list[Cell]:
         asked = SweepConfig(
