@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmark.evidence.cell_file import CellEvidence, read_cell, write_cell
 from benchmark.plan.config import Cell
+from benchmark.running.recorded import is_recorded
 from benchmark.running.store import (
     MEASURED,
     Run,
@@ -22,10 +23,14 @@ from benchmark.sealed import read_sealed, write_sealed
 
 SHARED = ("references", "studies")
 """Folders of the run store that belong to no cell, kept as they are."""
+MOST_RECORDED = 16_000
+"""Bytes of recorded episodes that git should carry for a cell: states take 5 kB, frames 60 kB."""
 
 
 def keep_cell(run: Run) -> Path:
     """Write the evidence of a finished cell, with what was kept of it before.
+
+    Recorded episodes that are too large for git stay in the run store alone.
 
     Returns:
         The file.
@@ -40,7 +45,9 @@ def keep_cell(run: Run) -> Path:
             evaluations.setdefault(str(name), episodes)
     measured = {} if before is None else dict(before.measured)
     for path in sorted((run.folder / MEASURED).glob("[!.]*")):
-        measured[path.name] = read_sealed(path)
+        content = read_sealed(path)
+        if not (is_recorded(path.name) and len(content) > MOST_RECORDED):
+            measured[path.name] = content
     evidence = CellEvidence(
         run.cell.to_json(),
         pd.concat([evaluations[name] for name in sorted(evaluations)], ignore_index=True)

@@ -34,6 +34,8 @@ STATES_EVERY = 2
 FRAMES, FRAME_SIZE, FRAME_QUALITY = 24, 128, 45
 """Frames of an episode at most, their height and width in px, and WebP's quality."""
 
+_PREFIX = "recorded-"
+
 Recorded = Mapping[str, Any]
 """An episode: kind (best, median or worst), seed, score, is_success, length, every (control steps
 from one look to the next) and either `states`, a list a look, or `frames`: one picture of all
@@ -74,7 +76,12 @@ def record(task: Task, control: Control, episodes: pd.DataFrame) -> bytes | None
 
 def recorded_name(config: EvalConfig) -> str:
     """The file, among what is measured of a policy, of the recorded episodes of an evaluation."""
-    return f"recorded-{config.id}.json.gz"
+    return f"{_PREFIX}{config.id}.json.gz"
+
+
+def is_recorded(name: str) -> bool:
+    """Whether a file among what is measured of a policy holds recorded episodes."""
+    return name.startswith(_PREFIX)
 
 
 def recorded(run: Run, config: EvalConfig) -> list[Recorded]:

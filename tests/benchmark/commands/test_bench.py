@@ -22,7 +22,6 @@ from benchmark.plan.request import SweepConfig
 from benchmark.plan.sweep import evaluation, plan
 from benchmark.play.policies import Trained
 from benchmark.running.evidence import keep_cell
-from benchmark.running.recorded import recorded
 from benchmark.running.references import Replay
 from benchmark.running.rollout import AgentPolicy, HoldStill
 from benchmark.running.store import Run
@@ -178,18 +177,6 @@ def test_committed_policies_stand_in_the_table_when_asked_for_and_are_marked(
     rows = results[results["method"] == "diffusion-unet"].set_index("control")["preset"]
     assert rows["velocity"] == "smoke, committed"
     assert rows["position"].startswith("smoke with ")
-
-
-def test_what_is_committed_of_a_policy_holds_its_recorded_episodes(
-    swept: Swept, committed: list[Cell], tmp_path: Path
-) -> None:
-    for cell in committed:
-        found, own = (
-            recorded(Run(cell, store), evaluation(CONFIG, cell))
-            for store in (tmp_path / "fresh", swept.store)
-        )
-        assert found == own
-        assert {"best", "worst"} == {episode["kind"] for episode in found}
 
 
 @pytest.mark.usefixtures("committed", "no_report")
