@@ -24,7 +24,7 @@ FLAGS = {
     "num-demonstrations": "5",
     "episodes": "2",
     "action-horizon": "8",
-    "set": "train.updates=400 train.validation_episodes=0 train.checkpoints=2 "
+    "set": "train.updates=100 train.validation_episodes=0 train.checkpoints=2 "
     "agent.width=32 agent.blocks=1",
 }
 BENCH = ["bench", *(word for flag, to in FLAGS.items() for word in (f"--{flag}", *to.split()))]
