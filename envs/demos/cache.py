@@ -1,5 +1,7 @@
 """Demonstrations that are made once and kept in the user's cache folder."""
 
+import errno
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +58,9 @@ def kept(
         metadata: What it has to hold.
         make: Makes it.
         num_episodes: How many episodes it has to hold; None for any.
+
+    Raises:
+        PermissionError: If it has to be made and its folder cannot be written.
     """
     if path.exists():
         try:
@@ -70,8 +75,10 @@ def kept(
             aside = path.with_name(f"{path.name}.damaged")
             path.replace(aside)
             warnings.warn(f"{error}; set aside as {aside.name} and made again", stacklevel=3)
-    demonstrations = make()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not os.access(path.parent, os.W_OK):  # said now, not after minutes of work
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+    demonstrations = make()
     npz.write(demonstrations, path)
     path.chmod(0o600)
     return demonstrations

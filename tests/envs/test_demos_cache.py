@@ -139,3 +139,11 @@ def test_what_is_kept_is_private_to_the_user(folder, monkeypatch):
     cache.cached(FIRST, 1, Maker(FIRST))
     path = cache.cache_path(FIRST, 1)
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_made(folder, monkeypatch):
+    monkeypatch.setattr(cache.os, "access", lambda *_: False)
+    make = Maker(FIRST)
+    with pytest.raises(PermissionError, match=str(folder)):
+        cache.cached(FIRST, 1, make)
+    assert make.count == 0
