@@ -55,6 +55,7 @@ def from_images(preset: str, row: Settings) -> Settings:
             batch_size=max(1, images.frames // row.obs_horizon),
             updates=images.updates,
             learning_rate=images.learning_rate,
+            optimizer="adamw",
             warmup_updates=min(row.train.warmup_updates, images.updates // 10),
         )
     else:
