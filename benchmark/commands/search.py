@@ -106,11 +106,21 @@ def search(
 
 
 def _plan(text: str, config: SweepConfig, episodes: int) -> tuple[SweepConfig, EvalConfig]:
-    """What a candidate changes in the sweep, and how it is evaluated."""
+    """What a candidate changes in the sweep, and how it is evaluated.
+
+    All are played at the action horizon of their settings: to choose one for each would take longer
+    than to train it.
+    """
     words = text.split()
     changes = [word for word in words if not word.startswith("eval.")]
     changed = replace(config, set=(*config.set, *changes))
-    at = replace(evaluation(config, plan(changed)[0]), split="validation", episodes=episodes)
+    cell = plan(changed)[0]
+    at = replace(
+        evaluation(config, cell),
+        action_horizon=cell.action_horizon,
+        split="validation",
+        episodes=episodes,
+    )
     with usage_errors():
         return changed, override_evaluation(at, words)
 
@@ -185,7 +195,8 @@ def _compare(done: Sequence[Candidate], of: int, config: SweepConfig) -> tuple[T
         ),
         align="l" + "r" * (len(config.seeds) + 5),
         notes=(
-            f"{len(done[0].episodes) // len(config.seeds)} validation episodes each training. "
+            f"{len(done[0].episodes) // len(config.seeds)} validation episodes each training, at the "
+            f"action horizon of the settings. "
             "Minutes: of all trainings, on one core of a machine as it was loaded then.",
             f"Gain: of score, over {done[0].changes}; beside it the limit that holds for all "
             f"candidates at once with {1 - ALPHA:.0%} (Dunnett's test on the scores of trainings).",
