@@ -195,9 +195,9 @@ def _compare(done: Sequence[Candidate], of: int, config: SweepConfig) -> tuple[T
         ),
         align="l" + "r" * (len(config.seeds) + 5),
         notes=(
-            f"{len(done[0].episodes) // len(config.seeds)} validation episodes each training, at the "
-            f"action horizon of the settings. "
-            "Minutes: of all trainings, on one core of a machine as it was loaded then.",
+            f"{len(done[0].episodes) // len(config.seeds)} validation episodes each training, at "
+            "the action horizon of the settings. Minutes: of all trainings, on one core of a "
+            "machine as it was loaded then.",
             f"Gain: of score, over {done[0].changes}; beside it the limit that holds for all "
             f"candidates at once with {1 - ALPHA:.0%} (Dunnett's test on the scores of trainings).",
             "* is taken: the best of those whose limit lies above 0, or else the first."
