@@ -44,9 +44,9 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "train.learning_rate=2e-3",
             f"{_ADAMW} train.updates=1800",
             "agent.negatives=64 train.updates=4500",
+            "agent.candidates=1024",
             "agent.dropout=0.1",
             "agent.width=512 agent.negatives=64 train.updates=2500",
-            "train.ema_maximum=0.99",
         ),
         "ibc-informed": (
             "",

@@ -108,8 +108,16 @@ _UNET = DiffusionUnetConfig(
 _TRANSFORMER = DiffusionTransformerConfig(
     layers=4, width=96, dropout=0.0, prediction="sample", initial_weights="fan-in"
 )
-# As published but for its size: uniform negatives, one action, the same search.
-_IBC = IbcConfig(width=256, layers=3, obs_layers=2, dropout=0.0, negatives=256)
+# As published but for its size: uniform negatives, one action, the same search, fewer candidates.
+_IBC = IbcConfig(
+    width=256,
+    layers=3,
+    obs_layers=2,
+    dropout=0.0,
+    negatives=256,
+    candidates=256,
+    search_precision="auto",
+)
 _IBC_INFORMED = IbcInformedConfig(
     width=256,
     layers=3,
@@ -121,6 +129,7 @@ _IBC_INFORMED = IbcInformedConfig(
     iterations=6,
     noise=0.33,
     noise_decay=0.55,
+    search_precision="auto",
 )
 # An arm's action has seven or ten numbers, and a search that starts anywhere finds nothing there:
 # on validation seeds of Lift 0.96 in place of 0.04 under position control, 1.00 in place of 0.00
