@@ -81,11 +81,12 @@ def results_table(episodes: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.
         a data source and preset, then the floor. Columns: SETTINGS; role (one of ROLES);
         train_seeds, episodes (in all); score and success, each with _low, _high and _interval (how
         it was found); confidence; length (steps); seconds_per_prediction (s; NaN where not
-        measured); updates (mean over training seeds); executed (the action horizons that were
-        played, as text); best (whether it cannot be told from the best of its task, data and
-        preset); judged_by (is_success or score); detectable_score and detectable_success: the
-        difference of two policies that would be found with chance 80 %, median over pairs (NaN
-        where there is no pair); and what `with_published_ways` adds.
+        measured); tried (seeds from 0 on, of scripted demonstrations); updates (mean over training
+        seeds); executed (the action horizons that were played, as text); best (whether it cannot be
+        told from the best of its task, data and preset); judged_by (is_success or score);
+        detectable_score and detectable_success: the difference of two policies that would be found
+        with chance 80 %, median over pairs (NaN where there is no pair); and what
+        `with_published_ways` adds.
 
     Raises:
         ValueError: If no episode of a last checkpoint on test seeds is there.
@@ -133,6 +134,7 @@ def _result(group: pd.DataFrame, confidence: float) -> dict[str, str | float | i
     return {
         "train_seeds": group["train_seed"].nunique(),
         "episodes": len(group),
+        "tried": int(group["seed"].max()) + 1,
         **_columns("score", score),
         **_columns("success", success),
         "confidence": confidence,
@@ -331,10 +333,15 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
             "Ta: of 1, 2, 4 and 8 the one that scored best on the policy's own validation episodes."
         ]
     notes += [WAY_NOTES[name] for name in WAY_NOTES if methods[name].notna().any()]
-    if (results["role"] == "replay").any():
+    replayed = results[results["role"] == "replay"]
+    if not replayed.empty:
         notes += [
             "The demonstrations are replayed from their own initial states, so they bound nothing."
         ]
+    notes += [
+        f"Demonstrations: {row.episodes} solved of {row.tried} tried."
+        for row in replayed[replayed["data"] == "scripted"].itertuples()
+    ]
     return notes
 
 

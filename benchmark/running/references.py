@@ -76,11 +76,15 @@ def demonstrator(name: str, demos: Demonstrations) -> pd.DataFrame:
     """Every demonstration of a task replayed from its first state, a row an episode.
 
     A replay ends with its recording: the agent is still on its way then, and to let it arrive added
-    up to 0.04 to the coverage that people reached.
+    up to 0.04 to the coverage that people reached. `seed` is that of the recorded episode, or its
+    number where it had none.
     """
     task = get_task(name)
     actions = side_by_side(demos.actions, demos, "position")
-    return replay(task, demos, actions, task.obs_types[0], "position")
+    episodes = replay(task, demos, actions, task.obs_types[0], "position")
+    if "seed" in demos.observations:  # where some seeds were tried in vain
+        episodes["seed"] = demos.observations["seed"][demos.starts, 0].astype(int)
+    return episodes
 
 
 def side_by_side(actions: Floats, demos: Demonstrations, control: Control) -> Floats:

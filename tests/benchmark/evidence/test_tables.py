@@ -279,3 +279,14 @@ def test_too_few_episodes_to_tell_anything_are_said_to_be_that(
     frames = [make_episodes(name, rng.random((2, 2))) for name in ("bet", "ibc")]
     notes = present(results_table(pd.concat(frames, ignore_index=True))).notes
     assert "So few trainings and episodes tell no two policies of this table apart." in notes
+
+
+def test_a_table_says_how_many_seeds_the_demonstrator_tried(make_episodes: EpisodesMaker) -> None:
+    replayed = make_episodes(
+        "demonstrations, replayed", [[1.0] * 3], data="scripted", seed=[0, 4, 7]
+    )
+    policy = make_episodes("bet", [[0.5, 0.7, 0.9]], data="scripted")
+    notes = present(results_table(pd.concat([replayed, policy]))).notes
+    assert "Demonstrations: 3 solved of 8 tried." in notes
+    people = [each.assign(data="human") for each in (replayed, policy)]
+    assert not any("tried" in note for note in present(results_table(pd.concat(people))).notes)

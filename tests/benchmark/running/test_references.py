@@ -1,5 +1,6 @@
 """The two rows that frame every table: the demonstrations themselves, and holding still."""
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def test_the_replay_of_scripted_demonstrations_succeeds(
     assert episodes["is_success"].all()
     assert episodes["score"].tolist() == [1.0] * 3
     assert_is_replay(episodes, three_demonstrations)
+
+
+def test_a_replayed_demonstration_has_the_seed_that_it_was_recorded_with(
+    three_demonstrations: Demonstrations,
+) -> None:
+    assert demonstrator("pusht", three_demonstrations)["seed"].tolist() == [0, 1, 2]
+    seeds = np.repeat([0.0, 4.0, 7.0], three_demonstrations.lengths)[:, None]
+    observations = {**three_demonstrations.observations, "seed": seeds}
+    picked = dataclasses.replace(three_demonstrations, observations=observations)
+    assert demonstrator("pusht", picked)["seed"].tolist() == [0, 4, 7]
 
 
 def test_what_comes_after_a_recording_is_no_part_of_it(
