@@ -19,11 +19,14 @@ from benchmark.report.claims import claims_table
 from benchmark.report.index import write_pages
 from benchmark.report.marked import Drawn, fill_marked
 from benchmark.report.plots import results_figure, save_figure
+from benchmark.report.searches import searches_table
 from benchmark.running.evidence import all_committed
 from benchmark.studies import STUDIES
 
 STUDIES_FOLDER = "studies"
 NAMED = 8  # files in a message
+TUNING = "equal-tuning"
+"""Folder of the logs of `search` by which the settings of all methods were chosen."""
 NOT_DRAWN = ("evidence", "perf", "policies", "search", "statistics", STUDIES_FOLDER)
 """What lies in results/ beside the pages: evidence, and tables that a command measured."""
 
@@ -53,12 +56,14 @@ def results_command(out: Path) -> int:
         used |= behind
     files += write_pages(joined(records), studies, out)
     _remove_others(out, set(files))
-    claims = claims_table(
-        {s.name: f"{s.claim} ({s.source})" for s in STUDIES}, out / STUDIES_FOLDER
-    )
+    claims = {s.name: f"{s.claim} ({s.source})" for s in STUDIES}
+    whole = {
+        "claims": claims_table(claims, out / STUDIES_FOLDER),
+        "searches": searches_table(out / "search" / TUNING),
+    }
     for document in sorted([*out.absolute().parent.glob("*.md"), *_documents(out)]):
         text = document.read_text()
-        if (new := fill_marked(text, drawn, claims)) != text:
+        if (new := fill_marked(text, drawn, whole)) != text:
             write_whole(document, new)
             print(document)
     unused = [path for path, cell in committed if cell is not None and cell.id not in used]

@@ -4,6 +4,7 @@
 <!-- table success scripted laptop -->          a row a method and control mode, a column a task
 <!-- table method ibc -->                       all results of a method
 <!-- table claims -->                           a row a study: what was published, and the verdicts
+<!-- table searches -->                         a row a search: candidates, and what was taken
 <!-- end -->
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -29,6 +31,7 @@ TITLES = {
     "can": "Can",
     "square": "Square",
 }
+WHOLE = ("claims", "searches")
 NONE = "No policy of today's settings has been played yet.\n"
 
 
@@ -41,13 +44,15 @@ class Drawn:
     """As `results_table` gives them."""
 
 
-def fill_marked(text: str, drawn: Sequence[Drawn], claims: str = "") -> str:
+def fill_marked(
+    text: str, drawn: Sequence[Drawn], whole: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """A document with its marked tables drawn again.
 
     Args:
         text: The document.
         drawn: What the pages of results show.
-        claims: The table of claims, see `claims_table`.
+        whole: Tables that are drawn elsewhere, by name: claims and searches.
 
     Raises:
         ValueError: If a marker asks for a table that does not exist.
@@ -61,12 +66,12 @@ def fill_marked(text: str, drawn: Sequence[Drawn], claims: str = "") -> str:
             table = _success(drawn, *words)
         elif kind == "method" and len(words) == 1:
             table = _method(drawn, *words)
-        elif kind == "claims" and not words:
-            table = claims
+        elif kind in WHOLE and not words:
+            table = whole.get(kind, "")
         else:
             raise ValueError(
                 f"<!-- table {found['what']} -->: allowed are `policies TASK DATA PRESET`, "
-                "`success DATA PRESET`, `method NAME` and `claims`"
+                "`success DATA PRESET`, `method NAME`, `claims` and `searches`"
             )
         return f"{found[1]}\n{table or NONE}\n{found[3]}"
 

@@ -25,4 +25,7 @@ def test_a_claim_has_the_verdicts_of_all_its_pages_or_is_not_tested(tmp_path: Pa
         f"| `control-mode` | Positions win. | {UNTESTED} |",
     ]
     marked = "<!-- table claims -->\n<!-- end -->"
-    assert fill_marked(marked, [], table) == f"<!-- table claims -->\n\n{table}\n<!-- end -->"
+    assert (
+        fill_marked(marked, [], {"claims": table})
+        == f"<!-- table claims -->\n\n{table}\n<!-- end -->"
+    )
