@@ -1,14 +1,13 @@
 """The one table that pairs methods with settings, for every preset.
 
-smoke proves the chain in seconds; quick trains a cell for at most 4 minutes of the two CPU cores of
-results/perf, two cells side by side, and laptop for at most 11; paper holds the published settings,
-for a GPU (`paper_preset.py`). `image_presets.py` says what becomes of a row where policies see
-images.
+smoke proves the chain in seconds; quick trains a cell for about a minute and a half of one core
+with AMX, and laptop four times as long; paper holds the published settings, for a GPU
+(`paper_preset.py`). `image_presets.py` says what becomes of a row where policies see images.
 
 What quick and laptop change against paper, and why:
-    - Smaller networks, fewer updates, higher learning rates and fewer inference steps: what two
-      cores can compute in that time. The settings were compared on validation seeds by `python -m
-      benchmark search`; its logs are in results/search.
+    - Smaller networks, fewer updates by Muon in place of AdamW, higher learning rates and fewer
+      inference steps: what one core can compute in that time. Eight settings a method were compared
+      on validation seeds by `python -m benchmark search` (results/search/equal-tuning).
     - BET and LSTM-GMM predict chunks of actions (published: one), so that a mode or a bin is one
       way to go on; one action was not compared.
     - The average of the weights looks back 200 to 500 updates instead of 10,000.
@@ -94,13 +93,16 @@ _QUICK_TRAIN = TrainConfig(
     checkpoints=2,
     optimizer="muon",
 )
-# Predicting the sample is learnt sooner than predicting the noise (results/search).
+# Of the search's candidates: narrower than 64-128-256, and longer. It had 1,900 updates there, which
+# took 1.4 times as long as the others; 1,400 take as long. Eight steps at run time score what
+# sixteen do (results/search/inference-steps).
 _UNET = DiffusionUnetConfig(
-    channels=(64, 128, 256),
+    channels=(48, 96, 192),
     kernel_size=3,
     step_dim=64,
     activation="silu",
     prediction="sample",
+    num_inference_steps=8,
 )
 # On validation seeds, six layers of 128: 0.95 in place of 0.76 by the initial weights, which the
 # published standard deviation makes so small here that the observations hardly get through; 0.49
@@ -151,7 +153,7 @@ _WIDE_IBC_ROW = Settings(
 )
 # What one update costs differs by method: every method trains about as long.
 _QUICK = {
-    "diffusion-unet": Settings(_UNET, replace(_QUICK_TRAIN, updates=1100)),
+    "diffusion-unet": Settings(_UNET, replace(_QUICK_TRAIN, updates=1400)),
     "diffusion-transformer": Settings(
         _TRANSFORMER,
         replace(_QUICK_TRAIN, updates=2000, betas=(0.9, 0.95), weight_decay=1e-2),
