@@ -61,7 +61,7 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lstm-gmm": (
             "",
             _SLOWER,
-            _FASTER,
+            "train.learning_rate=2e-3",
             f"{_ADAMW} train.updates=5500",
             "agent.min_std=1e-2",
             "train.gradient_clip=1.0",
