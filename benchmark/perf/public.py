@@ -34,6 +34,8 @@ from envs.demos.demonstrations import Demonstrations
 PEER = "diffusion_policy"
 COMPARED = (("diffusion-unet", 64), ("diffusion-unet", 256), ("diffusion-transformer", 64))
 """Methods, with the sizes of quick, and batches."""
+CHANNELS = (64, 128, 256)
+"""Of the U-Net of both sides."""
 _DIFFUSION_STEPS = 100
 
 
@@ -55,6 +57,8 @@ def against_public(
     with threads(1), _importable(checkout):
         for method, batch in COMPARED:
             cell = make_cell("quick", method, "position", 0, OBS_TYPE, demos)
+            if isinstance(cell.agent, DiffusionUnetConfig):
+                cell = replace(cell, agent=replace(cell.agent, channels=CHANNELS))
             cell = replace(cell, train=replace(cell.train, batch_size=batch, optimizer="adamw"))
             trainer = Trainer(cell, demos, device)
             updates = {"dpbench": trainer.step, PEER: PublicTraining(trainer).step}

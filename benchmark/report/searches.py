@@ -31,7 +31,7 @@ def searches_table(folder: Path) -> str:
             taken = found[found["is_taken"]]
             others = found.dropna(subset=["gain"]).sort_values("gain", ascending=False)
             cells = [
-                f"[`{method}`](../../results/search/{folder.name}/{path.stem}.md)",
+                f"`{method}` ([log](../../results/search/{folder.name}/{path.stem}.md))",
                 f"{task_data}, {control}, {preset}",
                 f"{len(found)} of {of}",
                 f"{first['score']:.3f}, {first['success']:.0%}",

@@ -25,7 +25,7 @@ def keep(folder: Path, method: str, settings: list[str], gains: list[float], tak
 def test_a_search_says_what_it_compared_and_took(tmp_path: Path) -> None:
     keep(tmp_path, "bet", ["a=1", "the preset", "b=2"], [0.03, float("nan"), -0.1], taken=0)
     assert searches_table(tmp_path).splitlines()[2:] == [
-        f"| [`bet`](../../results/search/{tmp_path.name}/pusht-human-bet-position-quick.md) "
+        f"| `bet` ([log](../../results/search/{tmp_path.name}/pusht-human-bet-position-quick.md)) "
         "| pusht-human, position, quick | 3 of 8 | 0.900, 50% "
         "| `a=1`: +0.030 (> +0.020) | `a=1` | 8 |"
     ]
