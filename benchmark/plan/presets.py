@@ -1,8 +1,9 @@
 """The one table that pairs methods with settings, for every preset.
 
-smoke proves the chain in seconds; quick trains a cell for about a minute and a half of one core
-with AMX, and laptop four times as long; paper holds the published settings, for a GPU
-(`paper_preset.py`). `image_presets.py` says what becomes of a row where policies see images.
+smoke proves the chain in seconds; quick trains a cell for some three minutes of one core with AMX,
+beside another (`plan --cells`), and laptop four times as long; paper holds the published settings,
+for a GPU (`paper_preset.py`). `image_presets.py` says what becomes of a row where policies see
+images.
 
 What quick and laptop change against paper, and why:
     - Smaller networks, fewer updates by Muon in place of AdamW, higher learning rates and fewer
@@ -149,7 +150,7 @@ _LSTM_GMM_TRAIN = replace(_QUICK_TRAIN, updates=3700, learning_rate=4e-3, betas=
 _WIDE_IBC_ROW = Settings(
     _WIDE_IBC, replace(_QUICK_TRAIN, updates=5000, learning_rate=1e-3), 2, 2, 1
 )
-# What one update costs differs by method: every method trains about as long.
+# What one update costs differs by method: every method is meant to train about as long.
 _QUICK = {
     "diffusion-unet": Settings(_UNET, replace(_QUICK_TRAIN, updates=1400)),
     "diffusion-transformer": Settings(

@@ -75,10 +75,11 @@ def kept(
             aside = path.with_name(f"{path.name}.damaged")
             path.replace(aside)
             warnings.warn(f"{error}; set aside as {aside.name} and made again", stacklevel=3)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not os.access(path.parent, os.W_OK):  # said now, not after minutes of work
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+    there = next(folder for folder in path.parents if folder.exists())
+    if not os.access(there, os.W_OK):  # said now, not after minutes of work
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
     demonstrations = make()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     npz.write(demonstrations, path)
     path.chmod(0o600)
     return demonstrations

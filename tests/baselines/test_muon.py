@@ -1,7 +1,5 @@
 """Muon on one buffer: the numbers of PyTorch's Muon, matrices of one shape at a time."""
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -81,24 +79,3 @@ def test_a_side_below_the_smallest_makes_a_layer_an_outer_one() -> None:
     assert is_matrix(torch.zeros(SMALLEST_SIDE, SMALLEST_SIDE))
     assert not is_matrix(torch.zeros(SMALLEST_SIDE - 1, 500))
     assert not is_matrix(torch.zeros(SMALLEST_SIDE, SMALLEST_SIDE, 3))
-
-
-def test_a_restored_optimiser_with_muon_continues_to_the_bit() -> None:
-    def with_muon(module: nn.Module) -> FlatOptimizer:
-        groups = [{"params": list(module.parameters()), "weight_decay": 0.1}]
-        return FlatOptimizer(groups, 1e-2, (0.9, 0.999), 1.0, torch.float32)
-
-    unbroken, broken = network(), network()
-    whole, first = with_muon(unbroken), with_muon(broken)
-    for update in range(6):
-        set_gradients(unbroken, update)
-        whole.step(1e-2)
-        if update == 3:
-            state = {name: value.clone() for name, value in first.state_dict().items()}
-            broken = copy.deepcopy(broken)
-            first = with_muon(broken)
-            first.load_state_dict(state)
-        set_gradients(broken, update)
-        first.step(1e-2)
-    for found, expected in zip(broken.parameters(), unbroken.parameters(), strict=True):
-        assert torch.equal(found, expected)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+import baselines.muon
 from baselines.ema import EMA, ema_decay
 from baselines.flat import flatten
 from baselines.nets.attention import parameter_groups
@@ -65,16 +66,25 @@ def test_weights_and_their_average_are_those_of_torch(clip: float) -> None:
     assert set(ema.state_dict()) == set(averaged.state_dict())
 
 
-def test_a_restored_optimiser_continues_to_the_bit() -> None:
+@pytest.mark.parametrize("muon", [None, torch.float64])
+def test_a_restored_optimiser_continues_to_the_bit(
+    muon: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines.muon, "SMALLEST_SIDE", 3)  # these layers are small
+
+    def optimizer(module: nn.Module) -> FlatOptimizer:
+        return FlatOptimizer(parameter_groups(module, 0.1), 1e-2, BETAS, 1.0, muon)
+
     unbroken, broken = network(), network()
-    whole, first = flat_adamw(unbroken), flat_adamw(broken)
+    whole, first = optimizer(unbroken), optimizer(broken)
+    assert any("momentum" in name for name in whole.state_dict()) is (muon is not None)
     for update in range(6):
         set_gradients(unbroken, update)
         whole.step(1e-2)
         if update == 3:
             state = {name: value.clone() for name, value in first.state_dict().items()}
             broken = copy.deepcopy(broken)
-            first = flat_adamw(broken)
+            first = optimizer(broken)
             first.load_state_dict(state)
         set_gradients(broken, update)
         first.step(1e-2)
