@@ -335,13 +335,14 @@ def _notes(results: pd.DataFrame, shown: list[str]) -> list[str]:
     notes += [WAY_NOTES[name] for name in WAY_NOTES if methods[name].notna().any()]
     replayed = results[results["role"] == "replay"]
     if not replayed.empty:
+        tried = "; ".join(
+            f"{row.episodes} solved of {row.tried} tried"
+            for row in replayed[replayed["data"] == "scripted"].itertuples()
+        )
         notes += [
-            "The demonstrations are replayed from their own initial states, so they bound nothing."
+            f"The demonstrations{f' ({tried})' if tried else ''} are replayed from their own "
+            "initial states, so they bound nothing."
         ]
-    notes += [
-        f"Demonstrations: {row.episodes} solved of {row.tried} tried."
-        for row in replayed[replayed["data"] == "scripted"].itertuples()
-    ]
     return notes
 
 
