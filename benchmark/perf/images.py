@@ -1,7 +1,7 @@
 """What policies that see images cost: an update, its memory, the encoder's share of the machine.
 
 An encoder does little else than multiply, so its speed is told as a share of what the machine does
-on one large product of bfloat16 matrices. Memory is what a training holds: weights, their average,
+on one large product of matrices. Memory is what a training holds: weights, their average,
 gradients and moments, and what the forward pass keeps for the backward one.
 """
 
@@ -21,7 +21,7 @@ from benchmark.perf.timing import (
     RATE_SHARE,
     Effort,
     Measurement,
-    bfloat16_rate,
+    product_rate,
     products,
     repeat,
     threads,
@@ -137,7 +137,7 @@ def encoder(trainer: Trainer, effort: Effort) -> list[Measurement]:
     generator = torch.Generator().manual_seed(0)
 
     def encode() -> None:
-        with torch.autocast(trainer.device.type, torch.bfloat16):
+        with trainer.precision():
             features = network(frames, generator)
         features.float().square().sum().backward()
 
@@ -151,7 +151,7 @@ def encoder(trainer: Trainer, effort: Effort) -> list[Measurement]:
         threads=torch.get_num_threads(),
         device=trainer.device.type,
     )
-    share = 100 * rate / bfloat16_rate(trainer.device)
+    share = 100 * rate / product_rate(trainer.device)
     return [
         row(unit="ms", values=tuple(1e3 * each for each in seconds)),
         row(unit=RATE_SHARE, values=tuple(share.tolist())),

@@ -41,7 +41,7 @@ from benchmark.perf.timing import (
     RATE_SHARE,
     Effort,
     Measurement,
-    bfloat16_rate,
+    product_rate,
     products,
     repeat,
     threads,
@@ -182,7 +182,7 @@ def training(
     batch = len(trainer.batch(0).actions)
     what, how = f"training, {cell.preset}", f"{cell.method}, batch {batch}"
     where = torch.get_num_threads(), device.type
-    share = 100 * operations / bfloat16_rate(device)
+    share = 100 * operations / product_rate(device)
     return [
         Measurement(what, how, "ms/update", tuple(1e3 * each for each in seconds), *where),
         Measurement(what, how, "samples/s", tuple(batch / each for each in seconds), *where),

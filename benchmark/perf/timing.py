@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.processor import multiplies_bfloat16
+
 LEAST_REPETITIONS = 3
 SIDE = 2048  # of the matrices that are multiplied
-RATE_SHARE = "% of bfloat16 rate"
-"""Unit: operations of products a second, of what `bfloat16_rate` measures."""
+RATE_SHARE = "% of product rate"
+"""Unit: operations of products a second, of what `product_rate` measures."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,14 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def bfloat16_rate(device: torch.device) -> float:
-    """Operations a second of one large product of bfloat16 matrices, the best of some."""
-    left, right = torch.randn(2, SIDE, SIDE, device=device).bfloat16()
+def product_rate(device: torch.device) -> float:
+    """Operations a second of one large product of matrices, the best of some.
+
+    They are of bfloat16 where the device multiplies it in hardware, of float32 elsewhere: what
+    trainings use, too.
+    """
+    dtype = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    left, right = torch.randn(2, SIDE, SIDE, device=device).to(dtype)
 
     multiply = timed(device, lambda: torch.mm(left, right))
     return 2 * SIDE**3 / min(repeat(multiply, 0.0))

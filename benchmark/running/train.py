@@ -191,9 +191,12 @@ class Trainer:
             self.data.windows.shuffled(update, self.cell.train.batch_size, order).to(self.device)
         )
 
+    def precision(self) -> torch.autocast:
+        """The context in which losses are computed: with bfloat16 products, or without."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
+
     def _loss(self, batch: Batch) -> Tensor:
-        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
-        with contract(self.agent, "loss"), precision:
+        with contract(self.agent, "loss"), self.precision():
             loss = self.agent.loss(batch, self._generator)
         return loss_of(self.agent, loss)
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache
@@ -53,6 +54,7 @@ class Processes:
         if self.count < 1:
             raise ValueError(f"{self.count} processes asked for; give at least 1")
         self._executor: ProcessPoolExecutor | None = None
+        self._end: Callable[[], object] = _nothing
         self._owner = os.getpid()
 
     def submit(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
@@ -66,6 +68,11 @@ class Processes:
                 self._owner = os.getpid()
                 context = multiprocessing.get_context("spawn")
                 self._executor = ProcessPoolExecutor(self.count, context, initializer=_settle)
+                # Left to the collection of garbage, its thread may end while Python does, and write
+                # to a pipe that is closed.
+                end = weakref.finalize(self, _shut_down, self._executor, self._owner)
+                end.atexit = False  # `concurrent.futures` ends those that are open then
+                self._end = end
             refuse_forked(self._owner, "processes of its own")
             return self._executor.submit(job, *args, **kwargs)
         future: Future[R] = Future()
@@ -74,9 +81,19 @@ class Processes:
 
     def close(self) -> None:
         """End the processes; jobs that have not begun are dropped."""
-        if self._executor is not None and self._owner == os.getpid():
-            self._executor.shutdown(cancel_futures=True)
+        self._end()
         self._executor = None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _shut_down(executor: ProcessPoolExecutor, owner: int) -> None:
+    if owner == os.getpid():  # a forked process has no thread that would
+        # The executor's own thread, which may collect garbage too, cannot wait for itself.
+        waits = threading.current_thread() is threading.main_thread()
+        executor.shutdown(wait=waits, cancel_futures=True)
 
 
 def _settle() -> None:

@@ -1,5 +1,6 @@
 """Many episodes at once: the numbers of single ones, frozen when they end, however spread."""
 
+import threading
 from importlib.util import find_spec
 
 import gymnasium
@@ -141,3 +142,12 @@ def test_a_step_that_draws_no_pictures_keeps_the_last_ones_and_is_the_same_step(
     assert np.any(again["wrist"] != kept["wrist"])
     for env in (drawn, bare):
         env.close()
+
+
+def test_processes_that_nobody_holds_have_ended_with_their_threads():
+    before = set(threading.enumerate())
+    processes = Processes(2)
+    assert processes.submit(abs, -1).result() == 1
+    assert set(threading.enumerate()) > before
+    del processes
+    assert set(threading.enumerate()) <= before

@@ -195,6 +195,18 @@ def test_training_is_told_in_updates_and_in_samples(cell: Cell, demos: Demonstra
     assert [64 * 1e3 / value for value in update.values] == pytest.approx(samples.values)
 
 
+@pytest.mark.parametrize(("narrow", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_rate_is_that_of_the_products_that_trainings_use_here(
+    narrow: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplied = []
+    monkeypatch.setattr(timing, "SIDE", 8)
+    monkeypatch.setattr(timing, "multiplies_bfloat16", lambda _: narrow)
+    monkeypatch.setattr(torch, "mm", lambda left, _: multiplied.append(left.dtype))
+    assert timing.product_rate(CPU) > 0
+    assert set(multiplied) == {dtype}
+
+
 def test_products_of_an_lstm_are_counted_as_those_of_the_same_cells_written_out() -> None:
     module, x = torch.nn.LSTM(10, 32, 2, batch_first=True), torch.randn(4, 7, 10)
     counted = timing.products(module, lambda: module(x)[0].sum().backward())
