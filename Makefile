@@ -53,7 +53,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-robosuite: $(VENV)/.installed
 	@echo "installing robosuite and MuJoCo into $(VENV)"
-	@$(INSTALL) -e '.[human,robosuite]'
+	@$(INSTALL) -e '.[human,mujoco]'
+	@$(INSTALL) --no-deps robosuite
 	@touch $@
 
 $(VENV)/.installed-ray: $(VENV)/.installed
@@ -61,7 +62,7 @@ $(VENV)/.installed-ray: $(VENV)/.installed
 	@$(INSTALL) -e '.[human,ray]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed-robosuite
 	@echo "installing the tools of the tests into $(VENV)"
 	@$(INSTALL) -e '.[dev]'
 	@touch $@

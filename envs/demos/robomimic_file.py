@@ -208,6 +208,6 @@ def import_h5py(path: Path) -> Any:
         import h5py
     except ImportError as error:
         raise ImportError(
-            f"{path} needs h5py; install it by pip install -c constraints.txt 'dpbench[robosuite]'"
+            f"{path} needs h5py; install it by pip install -c constraints.txt 'dpbench[mujoco]'"
         ) from error
     return h5py

@@ -56,7 +56,8 @@ def environment(home: Path) -> dict[str, str]:
 
 def start(home: Path, arguments: Sequence[str] = (*BENCH, "--workers", "2")) -> Begun:
     """Begin a command as one types it, with two workers: half a minute, most of it importing."""
-    with _said(home).open("wb") as file:
+    said = _said(home)
+    with said.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.often_saved", *arguments],
             stdout=file,
@@ -65,7 +66,7 @@ def start(home: Path, arguments: Sequence[str] = (*BENCH, "--workers", "2")) -> 
             env=environment(home),
             start_new_session=True,
         )
-    begun = Begun(process.pid, _said(home))
+    begun = Begun(process.pid, said)
     process.returncode = 0  # it is waited for here
     return begun
 
