@@ -18,7 +18,14 @@ import tyro
 from baselines.choices import unknown
 from benchmark.errors import UsageError, said
 from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
-from benchmark.plan.request import Control, PlayRequest, Source, StudyRequest, SweepConfig
+from benchmark.plan.request import (
+    BenchConfig,
+    Control,
+    PlayRequest,
+    Source,
+    StudyRequest,
+    SweepConfig,
+)
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.start import INTERRUPTED
 from benchmark.typed import gathered, meant
@@ -37,7 +44,7 @@ def list_command() -> None:
     list_command()
 
 
-def bench_command(config: SweepConfig, dry_run: bool = False) -> int:
+def bench_command(config: BenchConfig, dry_run: bool = False) -> int:
     """Train and evaluate methods, print the table after each cell, write the report.
 
     Args:
@@ -86,7 +93,7 @@ def run_command(
     from benchmark.commands.bench import bench_command
 
     _compute_on(device)
-    config = SweepConfig(
+    config = BenchConfig(
         task=task,
         preset=preset,
         methods=(method,),

@@ -14,7 +14,7 @@ from benchmark.errors import usage_errors
 from benchmark.evidence.tables import headline_episodes, present, results_table
 from benchmark.evidence.text_table import Table
 from benchmark.plan.config import CHOSEN, Cell, EvalConfig
-from benchmark.plan.request import SweepConfig
+from benchmark.plan.request import BenchConfig
 from benchmark.plan.sweep import evaluation, evaluations, load_demonstrations, plan
 from benchmark.play.film import check_films
 from benchmark.progress import is_terminal, say, whole
@@ -31,7 +31,7 @@ from benchmark.running.trackers import chosen_tracker
 from benchmark.running.workers import Job
 
 
-def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> int:
+def bench_command(config: BenchConfig, command: str, dry_run: bool = False) -> int:
     """Run what is not done yet, or say what that is; the exit code."""
     if dry_run:
         show_plan(config, default_store())
@@ -39,7 +39,7 @@ def bench_command(config: SweepConfig, command: str, dry_run: bool = False) -> i
     return 0 if bench(config, default_store(), [command]) else 1
 
 
-def bench(config: SweepConfig, store: Path, commands: Sequence[str]) -> bool:
+def bench(config: BenchConfig, store: Path, commands: Sequence[str]) -> bool:
     """Run every cell of a sweep that is not done yet; print what came of each, and the table.
 
     A cell that fails is named with its cause, its traceback kept in its folder, and the others go
@@ -117,7 +117,7 @@ def _result(episodes: pd.DataFrame) -> dict[str, float]:
     return {"score": float(found["score"].mean()), "success": float(found["is_success"].mean())}
 
 
-def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.DataFrame]:
+def _frame(cells: Sequence[Cell], config: BenchConfig, store: Path) -> list[pd.DataFrame]:
     """The episodes of the rows that frame the table."""
     load = partial(load_demonstrations, config)
     return [
@@ -127,7 +127,7 @@ def _frame(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[pd.D
 
 
 def record(
-    cells: Sequence[Cell], config: SweepConfig, store: Path, commands: Sequence[str]
+    cells: Sequence[Cell], config: BenchConfig, store: Path, commands: Sequence[str]
 ) -> Record:
     """What a report of cells is drawn from, in the order of the plan: made again, it is the same.
 
@@ -152,7 +152,7 @@ def record(
     )
 
 
-def _episodes(cell: Cell, config: SweepConfig, store: Path) -> pd.DataFrame:
+def _episodes(cell: Cell, config: BenchConfig, store: Path) -> pd.DataFrame:
     """All that was played of a cell that is done, a row an episode, for `results_table`."""
     return played(Run(cell, store), evaluations(config, cell)).assign(preset=config.label)
 
@@ -178,12 +178,12 @@ def played(run: Run, found: Sequence[EvalConfig]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def has_all(run: Run, config: SweepConfig, evidence: bool = True) -> bool:
+def has_all(run: Run, config: BenchConfig, evidence: bool = True) -> bool:
     """Whether everything that a sweep plays of a cell is there."""
     return all(run.has(found, evidence) for found in evaluations(config, run.cell))
 
 
-def _committed(config: SweepConfig, asked: Sequence[Cell]) -> list[tuple[Cell, pd.DataFrame]]:
+def _committed(config: BenchConfig, asked: Sequence[Cell]) -> list[tuple[Cell, pd.DataFrame]]:
     """Committed cells beside those that were asked for, with their test episodes."""
     if not config.with_evidence:
         return []
@@ -197,13 +197,13 @@ def _committed(config: SweepConfig, asked: Sequence[Cell]) -> list[tuple[Cell, p
     ]
 
 
-def show_plan(config: SweepConfig, store: Path) -> None:
+def show_plan(config: BenchConfig, store: Path) -> None:
     """Print the cells of a sweep and which of them are done."""
     for cell in plan(config):
         print(f"{state(cell, config, store):8} {cell.id}  {cell.train.updates} updates")
 
 
-def state(cell: Cell, config: SweepConfig, store: Path) -> str:
+def state(cell: Cell, config: BenchConfig, store: Path) -> str:
     """How far a cell is in the run store: to do, begun, trained or done."""
     run = Run(cell, store)
     if run.is_trained:

@@ -20,7 +20,7 @@ from benchmark.errors import UsageError, usage_errors
 from benchmark.evidence.tables import REFERENCES
 from benchmark.plan.config import Cell
 from benchmark.plan.presets import PRESETS
-from benchmark.plan.request import Source, SweepConfig
+from benchmark.plan.request import BenchConfig, Source
 from benchmark.plan.sweep import plan
 from benchmark.plan.tasks import get_task
 from benchmark.report.index import write_pages
@@ -44,7 +44,7 @@ class Group:
     """
 
     name: str
-    config: SweepConfig
+    config: BenchConfig
     command: str
     cells: tuple[Cell, ...]
 
@@ -125,7 +125,7 @@ def _group(alike: Sequence[Cell], store: Path) -> Group | None:
     options += [f"--num-demonstrations {some}"] * (some is not None)
     options += [f"--obs-type {obs_type}"] * (obs_type is not None)
     options += [f"--seeds {' '.join(map(str, seeds))}"] * (seeds != (42,))
-    config = SweepConfig(
+    config = BenchConfig(
         task=task.name,
         preset=preset,
         methods=(
@@ -151,7 +151,7 @@ def _group(alike: Sequence[Cell], store: Path) -> Group | None:
     )
 
 
-def _is_done(run: Run, config: SweepConfig) -> bool:
+def _is_done(run: Run, config: BenchConfig) -> bool:
     return run.has_history and has_all(run, config)
 
 

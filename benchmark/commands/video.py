@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.errors import UsageError
 from benchmark.files import check_writable
 from benchmark.plan.config import Cell
-from benchmark.plan.request import SweepConfig
+from benchmark.plan.request import BenchConfig
 from benchmark.plan.sweep import evaluation
 from benchmark.play.film import (
     best_kind,
@@ -72,7 +72,7 @@ def film_policies(
     return write_film(side_by_side(films, captions), to, film_hz(policies[0].task))
 
 
-def film_cells(cells: Sequence[Cell], config: SweepConfig, store: Path) -> list[Path]:
+def film_cells(cells: Sequence[Cell], config: BenchConfig, store: Path) -> list[Path]:
     """Film every cell as a sweep plays it, unless that was done before; where the films are."""
     films = []
     for cell in cells:

@@ -102,12 +102,6 @@ class SweepConfig(Request):
     """Denoising steps of a prediction (IBC: rounds of its search); 0 takes the preset's."""
     checkpoints: int = 0
     """10 also plays the last ten checkpoints as published, for the optimistic columns."""
-    with_evidence: bool = False
-    """Show the committed policies of this task, data and preset in the table too."""
-    track: TrackerName | None = None
-    """Tell each cell that ends to tensorboard, wandb or trackio, an extra of that name each."""
-    video: int = 0
-    """Film each policy from so many initial states; the films lie beside its checkpoint."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,12 +110,6 @@ class SweepConfig(Request):
                 raise UsageError(f"--{name} is given without a value; name one or more")
         if self.action_horizon is not None and self.action_horizon < 1:
             raise UsageError(f"action_horizon is {self.action_horizon}; allowed: 1 or more")
-        if self.video < 0:
-            raise UsageError(f"video is {self.video}; allowed: 0 or more")
-        if self.video and self.latency:
-            raise UsageError(
-                f"films know no latency: leave out --video or --latency {self.latency}"
-            )
         if self.checkpoints not in (0, 10):
             raise UsageError(f"checkpoints is {self.checkpoints}; allowed: 0 or 10, as published")
 
@@ -131,6 +119,27 @@ class SweepConfig(Request):
         changed = f" with {' '.join(self.set)}" if self.set else ""
         began = f", trained further from {Path(self.origin).name}" if self.origin else ""
         return self.preset + changed + began
+
+
+@dataclass(frozen=True)
+class BenchConfig(SweepConfig):
+    """Which cells are run and compared, and what is shown of them."""
+
+    with_evidence: bool = False
+    """Show the committed policies of this task, data and preset in the table too."""
+    track: TrackerName | None = None
+    """Tell each cell that ends to tensorboard, wandb or trackio, an extra of that name each."""
+    video: int = 0
+    """Film each policy from so many initial states; the films lie beside its checkpoint."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.video < 0:
+            raise UsageError(f"video is {self.video}; allowed: 0 or more")
+        if self.video and self.latency:
+            raise UsageError(
+                f"films know no latency: leave out --video or --latency {self.latency}"
+            )
 
 
 @dataclass(frozen=True)

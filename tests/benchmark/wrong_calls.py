@@ -111,6 +111,8 @@ WRONG_CALLS = (
     ("perf --out /proc/nope", "--out /proc/nope cannot be written"),
     ("", "Missing subcommand"),
     ("doctor --fast", "Unrecognized options: --fast"),
+    ("compare bet ibc --video 3", "--video"),
+    ("plan --track wandb", "--track"),
 )
 
 

@@ -18,7 +18,7 @@ import benchmark.running.machine
 from benchmark.commands.bench import bench, show_plan
 from benchmark.errors import UsageError
 from benchmark.plan.config import Cell
-from benchmark.plan.request import SweepConfig
+from benchmark.plan.request import BenchConfig
 from benchmark.plan.sweep import evaluation, plan
 from benchmark.play.policies import Trained
 from benchmark.running.evidence import keep_cell
@@ -29,7 +29,7 @@ from benchmark.running.train import Trainer
 from envs.demos import sources
 from envs.demos.demonstrations import Demonstrations
 
-CONFIG = SweepConfig(
+CONFIG = BenchConfig(
     preset="smoke",
     methods=("diffusion-unet",),
     episodes=2,
@@ -54,7 +54,7 @@ class Swept:
     printed: str
 
 
-def run_sweep(config: SweepConfig, store: Path) -> Swept:
+def run_sweep(config: BenchConfig, store: Path) -> Swept:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         succeeded = bench(config, store, [COMMAND])
@@ -93,7 +93,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark.commands.bench, "write_report", lambda *_: "report.html")
 
 
-def cells_of(config: SweepConfig) -> list[Cell]:
+def cells_of(config: BenchConfig) -> list[Cell]:
     return plan(config)
 
 
@@ -153,7 +153,7 @@ def test_a_table_says_which_settings_of_the_preset_were_changed(
     assert f"preset {label}" in " ".join(result.printed.split())
     presets = pd.read_csv(tmp_path / "results.csv")["preset"]
     assert presets.str.startswith(label).all()
-    assert SweepConfig(preset="quick").label == "quick"
+    assert BenchConfig(preset="quick").label == "quick"
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_each_policy_is_filmed_once_and_told_where(
 
 
 def test_films_of_what_draws_nothing_are_refused_before_work(tmp_path: Path) -> None:
-    config = SweepConfig("linear-system-unstable", preset="smoke", methods=("bc-mlp",), video=1)
+    config = BenchConfig("linear-system-unstable", preset="smoke", methods=("bc-mlp",), video=1)
     with pytest.raises(UsageError, match="linear-system-unstable cannot be filmed here: "):
         run_sweep(config, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -284,7 +284,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
 def test_the_plan_says_how_far_each_cell_is(
     swept: Swept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def states(config: SweepConfig, store: Path) -> list[str]:
+    def states(config: BenchConfig, store: Path) -> list[str]:
         show_plan(config, store)
         lines = capsys.readouterr().out.splitlines()
         assert all(line.endswith("2 updates") for line in lines)
@@ -330,6 +330,6 @@ def test_a_report_names_the_simulators_that_are_installed(monkeypatch: pytest.Mo
         replace(CONFIG, methods=("diffusion-unet", "diffusion-unet")),
     ],
 )
-def test_a_policy_that_is_asked_for_twice_is_refused(config: SweepConfig) -> None:
+def test_a_policy_that_is_asked_for_twice_is_refused(config: BenchConfig) -> None:
     with pytest.raises(UsageError, match=r"asked for more than once: .* vary seeds by --seeds"):
         plan(config)

@@ -9,13 +9,13 @@ import pytest
 from benchmark.commands.bench import bench
 from benchmark.commands.sweep_cost import sweep_cost_command
 from benchmark.errors import UsageError
-from benchmark.plan.request import SweepConfig
+from benchmark.plan.request import BenchConfig
 from benchmark.plan.sweep import plan
 from benchmark.running.store import Run
 from benchmark.running.traffic import Load
 from envs.demos.demonstrations import Demonstrations
 
-SWEEP = SweepConfig(preset="smoke", methods=("bc-mlp",), control=("position",), episodes=2)
+SWEEP = BenchConfig(preset="smoke", methods=("bc-mlp",), control=("position",), episodes=2)
 
 
 def test_a_thousand_cells_cost_a_thousand_times_what_one_did(

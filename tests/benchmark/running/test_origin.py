@@ -9,7 +9,7 @@ import torch
 from baselines.bc_mlp import BcMlp
 from benchmark.errors import UsageError
 from benchmark.plan.config import Cell, TrainConfig
-from benchmark.plan.request import SweepConfig
+from benchmark.plan.request import BenchConfig
 from benchmark.plan.sweep import plan
 from benchmark.running.store import Run
 from benchmark.running.train import Trainer, _begun, train
@@ -112,7 +112,7 @@ def test_a_damaged_run_is_no_start(first: Run, three_demonstrations: Demonstrati
 
 def test_a_command_names_the_run_or_its_folder_and_no_id_of_before_changes(tmp_path: Path) -> None:
     def cells(origin: str | None) -> list[Cell]:
-        asked = SweepConfig(
+        asked = BenchConfig(
             preset="smoke", methods=("bc-mlp",), control=("position",), origin=origin
         )
         return plan(asked)
@@ -126,7 +126,7 @@ def test_a_command_names_the_run_or_its_folder_and_no_id_of_before_changes(tmp_p
 def test_the_command_says_a_missing_run_before_it_starts(tmp_path: Path) -> None:
     from benchmark.commands.bench import bench
 
-    asked = SweepConfig(
+    asked = BenchConfig(
         preset="smoke", methods=("bc-mlp",), control=("position",), origin="nowhere"
     )
     with pytest.raises(UsageError, match="no run nowhere to start from"):
