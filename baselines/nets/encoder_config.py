@@ -28,7 +28,7 @@ class EncoderConfig:
     pooling: Pooling = "spatial-softmax"
     """What becomes of the last feature map: the places of 32 features, or the mean of each."""
     weights: str = field(default="", metadata=LATER)
-    """File of torchvision's ResNet-18, or of timm's weights of the model, that training starts from;
+    """File of torchvision's ResNet-18, or of timm's weights of `model`, that training starts from;
     empty starts at random."""
     learning_rate_share: float = field(default=1.0, metadata=LATER)
     """The network's learning rate as a share of all else's; 0 freezes it."""

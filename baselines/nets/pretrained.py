@@ -1,7 +1,7 @@
-"""Weights of an image encoder from a local file: a ResNet-18 trained on ImageNet, or a model of timm.
+"""Weights of an image encoder from a local file: a ResNet-18 of torchvision, or a model of timm.
 
-For a ResNet-18 the file is torchvision's state dict (`resnet18-f37072fd.pth`, or the same as safetensors), whose
-names are
+A file of a ResNet-18 is torchvision's state dict (`resnet18-f37072fd.pth`, or the same as
+safetensors), whose names are
 
     conv1.weight, bn1.*, layerS.B.conv1.weight, .bn1.*, .conv2.weight, .bn2.*, .downsample.0/1.*
 
@@ -9,8 +9,8 @@ for stages S from 1 to 4 of two blocks B each. The classifier `fc` is dropped. A
 normalisation takes everything, so its features are those of torchvision's network to rounding; one
 with group normalisation takes the convolutions, since its norms are over other numbers.
 
-For a model of timm it is timm's own state dict of that model (`model.safetensors` of its page on the
-Hugging Face Hub); what it has after the last feature map, a classifier, is dropped.
+A file of a model of timm is timm's own state dict of that model (`model.safetensors` of its page on
+the Hugging Face Hub). What it has after the last feature map, a classifier, is dropped.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def timm_here(asked: str) -> ModuleType:
             "of another build than torch is installed; beside torch for CPUs alone take both from "
             "https://download.pytorch.org/whl/cpu"
         ) from error
-    return timm
+    found: ModuleType = timm
+    return found
 
 
 class TimmTrunk(nn.Module):

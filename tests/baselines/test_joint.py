@@ -1,4 +1,4 @@
-"""The joint model p(A, O): what is put in, what is denoised, and that it draws what p(A | O) does."""
+"""The joint model p(A, O): what is put in, what is denoised, and that it draws as p(A | O) does."""
 
 from collections.abc import Callable
 from dataclasses import replace
