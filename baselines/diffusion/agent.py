@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.choices import LATER, check_choice, check_least, check_multiple, check_within
 from baselines.diffusion.joint import JointUnet1d, bounded, inpaint, unknown_entries
-from baselines.diffusion.schedule import Diffusion, DiffusionConfig
+from baselines.diffusion.schedule import ConditionalDenoiser, Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import ConditionalUnet1d
 from baselines.nets.attention import InitialWeights, parameter_groups
@@ -116,12 +116,23 @@ class DiffusionAgent(Agent):
         clean = self.normalizer.normalize("action", batch.actions).repeat_interleave(times, 0)
         return self.diffusion.loss(lambda x, k: self.network(x, k, condition), clean, generator)
 
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:  # noqa: ARG002 - see DiffusionUnet
+        """The network for one prediction, with what it computes beforehand.
+
+        Args:
+            condition: What it is conditioned on, (B, ...).
+            num_samples: Sequences drawn for each, N.
+        """
+        network: ConditionalDenoiser = self.network
+        return network
+
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
         self.check_window(obs)
         encoded = self.condition(obs)
         shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
+        network = self.denoiser(encoded, num_samples)
+        sample = self.diffusion.sample_sequences(network, encoded, shape, generator)
         return self.normalizer.denormalize("action", sample)
 
     @property
@@ -152,6 +163,7 @@ class DiffusionUnet(DiffusionAgent):
         super().__init__(config, spec, normalizer)
         self.encoder = ObsEncoder(spec)
         self.is_joint = config.conditioning == "joint"
+        self.network: ConditionalUnet1d | JointUnet1d
         self.network = (JointUnet1d if self.is_joint else ConditionalUnet1d)(
             spec.action_dim,
             self.encoder.step_size if self.is_joint else self.encoder.size,
@@ -168,6 +180,20 @@ class DiffusionUnet(DiffusionAgent):
             return bounded(self.encoder.steps(obs, self.normalizer, generator), self.spec.state_dim)
         encoded: Tensor = self.encoder(obs, self.normalizer, generator)
         return encoded
+
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:
+        """The network, with the scales and shifts of all steps computed beforehand.
+
+        It is to be called once for each step that sampling visits, in order.
+        """
+        each = self.network.modulations(self.diffusion.inference_steps(), condition)
+
+        def network(x: Tensor, step: Tensor, repeated: Tensor) -> Tensor:
+            modulation = next(each).repeat_interleave(num_samples, 0)
+            found: Tensor = self.network(x, step, repeated, modulation)
+            return found
+
+        return network
 
     @property
     def obs_steps(self) -> int:
@@ -230,7 +256,8 @@ class DiffusionUnet(DiffusionAgent):
         known = self.condition(obs)  # (B, To, F)
         width = self.spec.action_dim + self.encoder.step_size
         shape = (num_samples, self.spec.pred_horizon, width)
-        drawn = self.diffusion.sample_sequences(self.network, known, shape, generator)
+        network = self.denoiser(known, num_samples)
+        drawn = self.diffusion.sample_sequences(network, known, shape, generator)
         whole = inpaint(drawn.flatten(0, 1), known.repeat_interleave(num_samples, 0))
         return whole.view(drawn.shape)
 

@@ -17,7 +17,7 @@ Differences:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -84,18 +84,25 @@ class JointUnet1d(nn.Module):
         width = action_dim + feature_dim
         self.unet = ConditionalUnet1d(width, 0, channels, kernel_size, groups, step_dim, activation)
 
-    def forward(self, sequence: Tensor, step: Tensor, known: Tensor) -> Tensor:
+    def modulations(self, steps: Sequence[int], known: Tensor) -> Iterator[Tensor]:
+        """As of `ConditionalUnet1d`, of features (B, To, F), which none of them depends on."""
+        return self.unet.modulations(steps, known.new_empty(len(known), 0))
+
+    def forward(
+        self, sequence: Tensor, step: Tensor, known: Tensor, modulation: Tensor | None = None
+    ) -> Tensor:
         """Predict noise (or what the process asks for) of sequences with known observations.
 
         Args:
             sequence: Noised actions and features, (B, Tp, Da + F).
             step: Diffusion step of each, (B,).
             known: Features of the first To steps, (B, To, F).
+            modulation: What `modulations` gives for this step; None computes it.
 
         Returns:
             The prediction, (B, Tp, Da + F); of no meaning where the features are known.
         """
         prediction: Tensor = self.unet(
-            inpaint(sequence, known), step, sequence.new_empty(len(sequence), 0)
+            inpaint(sequence, known), step, sequence.new_empty(len(sequence), 0), modulation
         )
         return prediction
