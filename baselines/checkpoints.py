@@ -112,7 +112,8 @@ def load_agent(folder: Path) -> Agent:
         _check_shapes(agent, weights)
         agent.load_state_dict(weights)
     # Images are multiplied channels-last; otherwise every prediction would turn all weights round.
-    return agent.eval().to(memory_format=torch.channels_last)
+    agent.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
+    return agent.eval()
 
 
 def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

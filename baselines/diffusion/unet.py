@@ -229,7 +229,7 @@ class ConditionalUnet1d(nn.Module):
             rows = self._modulation(
                 some.repeat_interleave(len(obs)), obs.repeat(len(some), 1)
             )  # (steps * B, ...)
-            yield from rows.split(len(obs))
+            yield from torch.split(rows, len(obs))
 
     def _modulation(self, step: Tensor, obs: Tensor) -> Tensor:
         """Scale and shift (B, sum of 2 C) of all residual blocks at steps (B,)."""
