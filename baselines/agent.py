@@ -84,7 +84,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training windows: observations (B, To, ...) and actions (B, Tp, Da), in env units."""
+    """Training windows: observations (B, To, ...) and actions (B, Tp, Da), in env units.
+
+    Observations are as many as an agent's `obs_steps`, which is To unless it says otherwise.
+    """
 
     obs: Obs
     actions: Tensor
@@ -155,6 +158,14 @@ class Agent(nn.Module, ABC):
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; a method that decays only some weights overrides this."""
         return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
+
+    @property
+    def obs_steps(self) -> int:
+        """Observations that a window holds in training: To, or Tp where `loss` models later ones.
+
+        A prediction is always given To.
+        """
+        return self.spec.obs_horizon
 
     @property
     def inference_steps(self) -> int:

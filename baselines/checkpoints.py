@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -110,6 +111,8 @@ def load_agent(folder: Path) -> Agent:
             agent = cls(config, spec, Normalizer.blank(description["normalizer"], weights))
         _check_shapes(agent, weights)
         agent.load_state_dict(weights)
+    # Images are multiplied channels-last; otherwise every prediction would turn all weights round.
+    agent.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
     return agent.eval()
 
 

@@ -57,9 +57,12 @@ class Windows:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def batch(self, index: Tensor) -> Batch:
-        """The windows numbered `index` (B,): observations (B, To, ...), actions (B, Tp, Da)."""
-        observed = self._steps[index, : self._spec.obs_horizon]
+    def batch(self, index: Tensor, obs_steps: int | None = None) -> Batch:
+        """The windows numbered `index` (B,): observations (B, To, ...), actions (B, Tp, Da).
+
+        With `obs_steps`, 1 to Tp, observations are (B, obs_steps, ...).
+        """
+        observed = self._steps[index, : obs_steps or self._spec.obs_horizon]
         return Batch(
             {name: value[observed] for name, value in self._obs.items()},
             self._actions[self._action_steps[index]],

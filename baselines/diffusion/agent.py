@@ -12,21 +12,23 @@ and App. A). DP-C: To/Ta/Tp 2/8/16, U-Net 256-512-1024 with kernel 5. DP-T: 2/8/
 Differences:
     - DDIM with 16 steps is the default sampler also for state observations (published: DDPM 100);
       `num_inference_steps` and `sampler` bring the published one back.
-    - Push-T from state is conditioned by FiLM; the published DP-C used inpainting there.
+    - Push-T from state is conditioned by FiLM; the published DP-C used inpainting there, which
+      `conditioning="joint"` brings back.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
-from baselines.choices import check_choice, check_least, check_multiple, check_within
-from baselines.diffusion.schedule import Diffusion, DiffusionConfig
+from baselines.choices import LATER, check_choice, check_least, check_multiple, check_within
+from baselines.diffusion.joint import JointUnet1d, bounded, inpaint, unknown_entries
+from baselines.diffusion.schedule import ConditionalDenoiser, Diffusion, DiffusionConfig
 from baselines.diffusion.transformer import DenoisingTransformer
 from baselines.diffusion.unet import ConditionalUnet1d
 from baselines.nets.attention import InitialWeights, parameter_groups
@@ -34,6 +36,8 @@ from baselines.nets.obs_encoder import ObsEncoder
 from baselines.nets.temporal import Activation
 from baselines.noise import Generators
 from baselines.normalizer import Normalizer
+
+Conditioning = Literal["film", "joint"]
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,13 @@ class DiffusionUnetConfig(DiffusionConfig):
     """Length of the diffusion-step embedding."""
     activation: Activation = "mish"
     """Of the network."""
+    conditioning: Conditioning = field(default="film", metadata=LATER)
+    """film: p(A | O), observations scale and shift every block; joint: p(A, O), they are denoised
+    with the actions, and put in where they are known (`baselines.diffusion.joint`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("conditioning", self.conditioning, get_args(Conditioning))
         check_least(self, groups=1, step_dim=2)
         check_multiple("step_dim", self.step_dim, "a sine and a cosine", 2)
         if not self.channels:
@@ -108,12 +116,23 @@ class DiffusionAgent(Agent):
         clean = self.normalizer.normalize("action", batch.actions).repeat_interleave(times, 0)
         return self.diffusion.loss(lambda x, k: self.network(x, k, condition), clean, generator)
 
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:  # noqa: ARG002 - see DiffusionUnet
+        """The network for one prediction, with what it computes beforehand.
+
+        Args:
+            condition: What it is conditioned on, (B, ...).
+            num_samples: Sequences drawn for each, N.
+        """
+        network: ConditionalDenoiser = self.network
+        return network
+
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
         self.check_window(obs)
         encoded = self.condition(obs)
         shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        sample = self.diffusion.sample_sequences(self.network, encoded, shape, generator)
+        network = self.denoiser(encoded, num_samples)
+        sample = self.diffusion.sample_sequences(network, encoded, shape, generator)
         return self.normalizer.denormalize("action", sample)
 
     @property
@@ -133,16 +152,21 @@ class DiffusionAgent(Agent):
 
 @register("diffusion-unet")
 class DiffusionUnet(DiffusionAgent):
-    """Diffusion Policy, CNN-based: the observation window scales and shifts every block (FiLM)."""
+    """Diffusion Policy, CNN-based: the observation window scales and shifts every block (FiLM).
+
+    With `conditioning="joint"` the U-Net denoises observations together with the actions instead.
+    """
 
     Config = DiffusionUnetConfig
 
     def __init__(self, config: DiffusionUnetConfig, spec: Spec, normalizer: Normalizer) -> None:
         super().__init__(config, spec, normalizer)
         self.encoder = ObsEncoder(spec)
-        self.network = ConditionalUnet1d(
+        self.is_joint = config.conditioning == "joint"
+        self.network: ConditionalUnet1d | JointUnet1d
+        self.network = (JointUnet1d if self.is_joint else ConditionalUnet1d)(
             spec.action_dim,
-            self.encoder.size,
+            self.encoder.step_size if self.is_joint else self.encoder.size,
             config.channels,
             config.kernel_size,
             config.groups,
@@ -151,9 +175,91 @@ class DiffusionUnet(DiffusionAgent):
         )
 
     def condition(self, obs: Obs, generator: torch.Generator | None = None) -> Tensor:
-        """The encoded window, (B, To * F)."""
+        """The encoded window, (B, To * F); of the joint model step by step, (B, To, F)."""
+        if self.is_joint:
+            return bounded(self.encoder.steps(obs, self.normalizer, generator), self.spec.state_dim)
         encoded: Tensor = self.encoder(obs, self.normalizer, generator)
         return encoded
+
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:
+        """The network, with the scales and shifts of all steps computed beforehand.
+
+        It is to be called once for each step that sampling visits, in order.
+        """
+        each = self.network.modulations(self.diffusion.inference_steps(), condition)
+
+        def network(x: Tensor, step: Tensor, repeated: Tensor) -> Tensor:
+            modulation = next(each).repeat_interleave(num_samples, 0)
+            found: Tensor = self.network(x, step, repeated, modulation)
+            return found
+
+        return network
+
+    @property
+    def obs_steps(self) -> int:
+        """Observations of a training window: all Tp of the joint model, which denoises them."""
+        return self.spec.pred_horizon if self.is_joint else self.spec.obs_horizon
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Denoising loss of a batch; of the joint model, of all that it is not shown.
+
+        Raises:
+            ValueError: If the joint model is given other than Tp observations.
+        """
+        if not self.is_joint:
+            return super().loss(batch, generator)
+        To, times = self.spec.obs_horizon, self.diffusion.config.steps_per_window
+        if any(value.shape[1] != self.obs_steps for value in batch.obs.values()):
+            lengths = sorted({value.shape[1] for value in batch.obs.values()})
+            raise ValueError(
+                f"training windows hold {lengths} observations; the joint model denoises those of "
+                f"all {self.obs_steps} predicted steps (Agent.obs_steps)"
+            )
+        known = self.condition({k: v[:, :To] for k, v in batch.obs.items()}, generator)
+        with torch.no_grad():
+            later = self.condition({k: v[:, To:] for k, v in batch.obs.items()}, generator)
+        features = torch.cat([known.detach(), later], dim=1)  # (B, Tp, F)
+        actions = self.normalizer.normalize("action", batch.actions)
+        clean = torch.cat([actions, features.to(actions.dtype)], dim=2).repeat_interleave(times, 0)
+        known = known.repeat_interleave(times, 0)
+        counted = unknown_entries(
+            self.spec.action_dim, self.encoder.step_size, To, self.spec.pred_horizon
+        )
+        return self.diffusion.loss(
+            lambda x, k: self.network(x, k, known), clean, generator, counted.to(clean.device)
+        )
+
+    def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
+        if not self.is_joint:
+            return super().act(obs, generator, num_samples)
+        drawn = self.imagine(obs, generator, num_samples)[..., : self.spec.action_dim]
+        return self.normalizer.denormalize("action", drawn)
+
+    def imagine(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
+        """Draw whole sequences of the joint model, as the network sees them.
+
+        Args:
+            obs: Windows in environment units, each (B, To, ...), which are encoded once.
+            generator: As in `Agent.act`.
+            num_samples: Sequences drawn for each window, N.
+
+        Returns:
+            Normalised actions and observation features, (B, N, Tp, Da + F).
+
+        Raises:
+            ValueError: If observations are a condition of this policy, and nothing it draws.
+        """
+        if not self.is_joint:
+            raise ValueError("conditioning is 'film': observations are not drawn; set it to joint")
+        self.check_window(obs)
+        known = self.condition(obs)  # (B, To, F)
+        width = self.spec.action_dim + self.encoder.step_size
+        shape = (num_samples, self.spec.pred_horizon, width)
+        network = self.denoiser(known, num_samples)
+        drawn = self.diffusion.sample_sequences(network, known, shape, generator)
+        whole = inpaint(drawn.flatten(0, 1), known.repeat_interleave(num_samples, 0))
+        return whole.view(drawn.shape)
 
 
 @register("diffusion-transformer")

@@ -122,8 +122,21 @@ class Diffusion(nn.Module):
         signal, sigma = self._levels(step, clean)
         return signal * noise - sigma * clean
 
-    def loss(self, denoiser: Denoiser, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the denoiser at random steps (DP Eq. 5), a scalar."""
+    def loss(
+        self,
+        denoiser: Denoiser,
+        clean: Tensor,
+        generator: torch.Generator,
+        counted: Tensor | None = None,
+    ) -> Tensor:
+        """Mean squared error of the denoiser at random steps (DP Eq. 5), a scalar.
+
+        Args:
+            denoiser: The network.
+            clean: Data, (B, ...).
+            generator: Source of the steps and of the noise.
+            counted: 1 where the error counts and 0 where not, (...); None counts all.
+        """
         noise = randn(tuple(clean.shape), generator, clean.device)
         step = torch.randint(
             self.config.num_train_timesteps,
@@ -132,7 +145,10 @@ class Diffusion(nn.Module):
             device=generator.device,
         ).to(clean.device)
         prediction = denoiser(self.add_noise(clean, noise, step), step)
-        return nn.functional.mse_loss(prediction, self.target(clean, noise, step))
+        target = self.target(clean, noise, step)
+        if counted is None:
+            return nn.functional.mse_loss(prediction, target)
+        return ((prediction - target).square() * counted).sum() / (len(clean) * counted.sum())
 
     def sample(self, denoiser: Denoiser, shape: tuple[int, ...], generators: Generators) -> Tensor:
         """Draw data of `shape` (B, ...) by reverse diffusion from pure noise (DP Eq. 4)."""

@@ -12,7 +12,8 @@ Differences:
     - Any number of levels and any horizon: sequences are padded at their end to a multiple of
       2^(levels - 1) and cut again; the published network needs a multiple of 4.
     - FiLM's activation and its linear layer are computed once for all blocks, since they share
-      their conditioning; the function is the same.
+      their conditioning, and in a prediction for many denoising steps at once; the function is the
+      same.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from baselines.nets.temporal import (
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"mish": nn.Mish, "silu": nn.SiLU}
 """Mish is the published one; SiLU has the same shape and takes a seventh of its time on a CPU."""
+MODULATED = 64
+"""Rows of scales and shifts, a row a window and step, that a prediction computes at once."""
 
 
 class SinusoidalEmbedding(nn.Module):
@@ -177,20 +180,24 @@ class ConditionalUnet1d(nn.Module):
         )
         self._multiple = 2 ** (len(channels) - 1)
 
-    def forward(self, actions: Tensor, step: Tensor, obs: Tensor) -> Tensor:
+    def forward(
+        self, actions: Tensor, step: Tensor, obs: Tensor, modulation: Tensor | None = None
+    ) -> Tensor:
         """Predict noise (or what the process asks for).
 
         Args:
             actions: Noised action sequences, (B, Tp, Da).
             step: Diffusion step of each, (B,).
             obs: Encoded observations, (B, cond_dim).
+            modulation: What `modulations` gives for this step; None computes it.
 
         Returns:
             The prediction, (B, Tp, Da).
         """
         horizon = actions.shape[1]
-        cond = self.activation(torch.cat([self.step_encoder(step), obs], dim=-1))  # (B, cond)
-        films = self._films(cond)
+        if modulation is None:
+            modulation = self._modulation(step, obs)
+        films = iter(torch.split(modulation, self._sizes(), dim=1))
         x = F.pad(actions, (0, 0, 0, -horizon % self._multiple))  # (B, T, Da)
         skips = []
         for index, level in enumerate(self.down):
@@ -204,14 +211,41 @@ class ConditionalUnet1d(nn.Module):
         prediction: Tensor = self.head(x)
         return prediction[:, :horizon]
 
-    def _films(self, cond: Tensor) -> Iterator[Tensor]:
-        """Scale and shift (B, 2 C) for every residual block, in the order that they are run."""
-        layers = [
+    def modulations(self, steps: Sequence[int], obs: Tensor) -> Iterator[Tensor]:
+        """Scales and shifts of all blocks for each step of a prediction, in order.
+
+        They depend on nothing that is denoised, so that one product serves many steps.
+
+        Args:
+            steps: Diffusion steps that are visited.
+            obs: Encoded observations, (B, cond_dim).
+
+        Yields:
+            (B, sum of 2 C over the blocks), one a step.
+        """
+        count = max(1, MODULATED // len(obs))
+        for start in range(0, len(steps), count):
+            some = torch.tensor(steps[start : start + count], device=obs.device)
+            rows = self._modulation(
+                some.repeat_interleave(len(obs)), obs.repeat(len(some), 1)
+            )  # (steps * B, ...)
+            yield from torch.split(rows, len(obs))
+
+    def _modulation(self, step: Tensor, obs: Tensor) -> Tensor:
+        """Scale and shift (B, sum of 2 C) of all residual blocks at steps (B,)."""
+        cond = self.activation(torch.cat([self.step_encoder(step), obs], dim=-1))  # (B, cond)
+        layers = self._film_layers()
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        return F.linear(cond, weight, bias)
+
+    def _sizes(self) -> list[int]:
+        """2 C of each residual block, in the order that they are run."""
+        return [layer.out_features for layer in self._film_layers()]
+
+    def _film_layers(self) -> list[nn.Linear]:
+        return [
             block.film
             for level in (*self.down, self.middle, *self.up)
             for block in level.children()
         ]
-        weight = torch.cat([layer.weight for layer in layers])
-        bias = torch.cat([layer.bias for layer in layers])
-        sizes = [len(layer.bias) for layer in layers]
-        return iter(torch.split(F.linear(cond, weight, bias), sizes, dim=1))

@@ -3,8 +3,8 @@
     (n, H, W, 3) uint8 -> crop -> ResNet-18 -> (n, 512, h, w) -> spatial softmax -> (n, 32, 2)
                        -> linear -> (n, 64)
 
-`EncoderConfig` makes it narrower, or swaps normalisation and pooling for those that the paper
-decided against.
+`EncoderConfig` makes it narrower, swaps normalisation and pooling for those that the paper decided
+against, or takes a network of timm in place of the ResNet-18.
 
 From DP (arXiv 2303.04137, "Visual Encoder" and Table 7): group normalisation with 16 channels a
 group, since batch statistics and averaged weights do not go together, and the places of 32 features
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.nets.encoder_config import CHANNELS_PER_GROUP, PUBLISHED, EncoderConfig, Norm
+from baselines.nets.timm_trunk import TimmTrunk
 
 CROPS = {96: 84, 84: 76}
 """Side of an image to the side of its crop, px: Push-T, robomimic (DP Table 7)."""
@@ -50,10 +51,11 @@ class ImageEncoder(nn.Module):
 
     Args:
         shape: Height, width and channels of an image, (H, W, 3).
-        config: Width, normalisation and pooling.
+        config: The network, and what becomes of its last feature map.
 
     Raises:
-        ValueError: If the images are no RGB images, or too small for a feature to have a place.
+        ValueError: If the images are no RGB images, or too small for a feature to have a place; or
+            if a network of timm is asked for that is not at hand.
     """
 
     _middle: Tensor
@@ -64,18 +66,22 @@ class ImageEncoder(nn.Module):
         if len(shape) != 3 or shape[2] != 3:
             raise ValueError(f"images have shape {shape}; give (height, width, 3)")
         self.crop = (crop_side(shape[0]), crop_side(shape[1]))
-        if min(self.crop) <= STRIDE:
+        self.trunk: ResNet18 | TimmTrunk
+        if config.timm_model:
+            self.trunk = TimmTrunk(config.timm_model)
+        else:
+            self.trunk = ResNet18(config.channels, config.norm)
+        if self.trunk.side is None and min(self.crop) <= STRIDE:
             raise ValueError(
                 f"images of {shape[0]} x {shape[1]} px are cropped to {self.crop[0]} x "
                 f"{self.crop[1]}, which must exceed {STRIDE} px: render them larger"
             )
-        self.trunk = ResNet18(config.channels, config.norm)
+        self._is_ours = not config.timm_model
         self.is_frozen = config.is_frozen
         if self.is_frozen:
             self.trunk.requires_grad_(False).eval()
-        for name, value in zip(
-            ("_middle", "_spread"), IMAGENET if config.weights else PLAIN, strict=True
-        ):
+        colours = self.trunk.colours if config.weights else PLAIN
+        for name, value in zip(("_middle", "_spread"), colours, strict=True):
             self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
         self.pooling: nn.Module
         if config.pooling == "average":
@@ -126,15 +132,21 @@ class ImageEncoder(nn.Module):
         """
         if not isinstance(self.pooling, SpatialSoftmax):
             raise ValueError("this encoder averages its features: they have no places")
-        places: list[Tensor] = []
-        hook = self.pooling.register_forward_hook(lambda *args: places.append(args[2]))
+        seen: list[tuple[torch.Size, Tensor]] = []
+        hook = self.pooling.register_forward_hook(
+            lambda _, given, out: seen.append((given[0].shape[2:], out))
+        )
         self(images)
         hook.remove()
-        # Cell i of the last feature map looks at the crop around pixel 32 i.
-        cells = [-(-side // STRIDE) for side in self.crop]
-        reach = torch.tensor([STRIDE * (count - 1) for count in reversed(cells)])
+        ((cells, places),) = seen
+        # Of columns and rows, px.
         margin = torch.tensor([(images.shape[axis] - self.crop[axis - 1]) // 2 for axis in (2, 1)])
-        return (places[0].float().cpu() + 1) / 2 * reach + margin
+        count, side = torch.tensor(cells).flip(0), torch.tensor(self.crop).flip(0)
+        if self._is_ours:  # cell i of the last feature map looks at the crop around pixel 32 i
+            first, last = torch.zeros(2), STRIDE * (count - 1)
+        else:
+            first, last = side / count / 2, side - side / count / 2
+        return (places.float().cpu() + 1) / 2 * (last - first) + first + margin
 
     def train(self, mode: bool = True) -> Self:
         """As any module, but for a frozen network: it keeps the statistics that it begins with."""
@@ -210,6 +222,11 @@ class ResNet18(nn.Module):
         channels: C, of the first of four stages; each later one has twice as many.
         norm: Group or batch normalisation.
     """
+
+    side = None
+    """Images of any side are taken."""
+    colours = IMAGENET
+    """What its published weights expect."""
 
     def __init__(self, channels: int = 64, norm: Norm = "group") -> None:
         super().__init__()

@@ -1,13 +1,16 @@
-"""Weights of an image encoder from a local file: a ResNet-18 trained on ImageNet.
+"""Weights of an image encoder from a local file: a ResNet-18 of torchvision, or a model of timm.
 
-The file is torchvision's state dict (`resnet18-f37072fd.pth`, or the same as safetensors), whose
-names are
+A file of a ResNet-18 is torchvision's state dict (`resnet18-f37072fd.pth`, or the same as
+safetensors), whose names are
 
     conv1.weight, bn1.*, layerS.B.conv1.weight, .bn1.*, .conv2.weight, .bn2.*, .downsample.0/1.*
 
 for stages S from 1 to 4 of two blocks B each. The classifier `fc` is dropped. An encoder with batch
 normalisation takes everything, so its features are those of torchvision's network to rounding; one
 with group normalisation takes the convolutions, since its norms are over other numbers.
+
+A file of a model of timm is timm's own state dict of that model (`model.safetensors` of its page on
+the Hugging Face Hub). What it has after the last feature map, a classifier, is dropped.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.nets.image_encoder import ImageEncoder
+from baselines.nets.timm_trunk import TimmTrunk
 
 DROPPED = ("fc.weight", "fc.bias")
 
@@ -30,12 +34,15 @@ def load_pretrained(agent: nn.Module, path: Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds something else than a ResNet-18 of the encoder's width.
+        ValueError: If it holds something else than the encoder's network.
     """
     weights = _read(path)
     for encoder in agent.modules():
         if isinstance(encoder, ImageEncoder):
-            _fill(encoder.trunk, weights, path)
+            if isinstance(encoder.trunk, TimmTrunk):
+                _fill_timm(encoder.trunk, weights, path)
+            else:
+                _fill(encoder.trunk, weights, path)
 
 
 def torchvision_name(name: str) -> str:
@@ -71,6 +78,21 @@ def _fill(trunk: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     trunk.load_state_dict(state)
 
 
+def _fill_timm(trunk: TimmTrunk, weights: Mapping[str, Tensor], path: Path) -> None:
+    state = trunk.model.state_dict()
+    if missing := sorted(set(state) - set(weights)):
+        raise ValueError(f"{path} has no {missing[0]!r}; give timm's state dict of {trunk.name}")
+    if unknown := sorted(set(weights) - trunk.names()):
+        raise ValueError(f"{path} has {unknown[0]!r}, which {trunk.name} does not have")
+    for name, value in state.items():
+        if value.shape != weights[name].shape:
+            raise ValueError(
+                f"{name!r} in {path} is {tuple(weights[name].shape)}; {trunk.name} has "
+                f"{tuple(value.shape)}"
+            )
+    trunk.model.load_state_dict({name: weights[name] for name in state})
+
+
 def _with_batch_norms(trunk: nn.Module) -> list[str]:
     """Names that a trunk's state has with batch normalisation, whatever it has itself."""
     names = list(trunk.state_dict())
@@ -86,7 +108,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(
             f"encoder.weights is {path}, and there is no such file: download torchvision's "
-            "ResNet-18 (resnet18-f37072fd.pth) and give its path"
+            "ResNet-18 (resnet18-f37072fd.pth), or timm's weights of the model, and give its path"
         )
     try:
         if path.suffix == ".safetensors":

@@ -94,7 +94,10 @@ def window_product(x: Tensor, weight: Tensor, bias: Tensor, before: int, after: 
     Returns:
         (B, T + before + after - kernel_size + 1, C').
     """
-    out: Tensor = _WindowProduct.apply(x, weight, bias, before, after)  # type: ignore[no-untyped-call]
+    given = x, weight, bias, before, after
+    if not torch.is_grad_enabled():
+        return _WindowProduct.forward(_Forgetful(), *given)
+    out: Tensor = _WindowProduct.apply(*given)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -130,11 +133,21 @@ def conv_block(
     if residual is not None and residual.shape != (*x.shape[:2], channels):
         shape = (*x.shape[:2], channels)
         raise ValueError(f"residual is {tuple(residual.shape)}; it must be {shape}")
-    out: Tensor = _ConvBlock.apply(  # type: ignore[no-untyped-call]
+    given = (
         x, weight, bias, norm.weight, norm.bias, film, residual,
         norm.num_groups, norm.eps, activation == "mish",
     )  # fmt: skip
+    if not torch.is_grad_enabled():
+        return _ConvBlock.forward(_Forgetful(), *given)
+    out: Tensor = _ConvBlock.apply(*given)  # type: ignore[no-untyped-call]
     return out
+
+
+class _Forgetful:
+    """Stands for autograd's context where no gradient is asked for, and spares what it costs."""
+
+    def save_for_backward(self, *_: Any) -> None:
+        """Keep nothing."""
 
 
 class _WindowProduct(torch.autograd.Function):

@@ -8,6 +8,8 @@ gradients and moments, and what the forward pass keeps for the backward one.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from baselines.checkpoints import load_agent, save_agent
 from baselines.diffusion.schedule import DiffusionConfig
 from baselines.nets.image_encoder import ImageEncoder
 from benchmark.perf.timing import (
@@ -114,7 +117,9 @@ def memory(trainer: Trainer) -> int:
 
 def prediction(trainer: Trainer, demos: Demonstrations, effort: Effort) -> Measurement:
     """Milliseconds of one prediction of a diffusion policy in ten steps."""
-    agent = trainer.agent.eval()
+    with TemporaryDirectory() as folder:  # a finished policy is one that was read back
+        save_agent(trainer.agent, Path(folder))
+        agent = load_agent(Path(folder)).to(trainer.device)
     agent.set_sampler("ddim")
     agent.set_inference_steps(FAST_STEPS)
     seen = get_task(TASK).obs_shapes("pixels")

@@ -187,9 +187,8 @@ class Trainer:
     def batch(self, update: int) -> Batch:
         """The windows of an update."""
         order = derive(self.cell.seed, "order")
-        return self.data.windows.batch(
-            self.data.windows.shuffled(update, self.cell.train.batch_size, order).to(self.device)
-        )
+        chosen = self.data.windows.shuffled(update, self.cell.train.batch_size, order)
+        return self.data.windows.batch(chosen.to(self.device), self.agent.obs_steps)
 
     def precision(self) -> torch.autocast:
         """The context in which losses are computed: with bfloat16 products, or without."""

@@ -15,6 +15,7 @@ from benchmark.studies.perturbation import Perturbation
 from benchmark.studies.study import Study
 from benchmark.studies.temporal_consistency import TemporalConsistency
 from benchmark.studies.training_stability import TrainingStability
+from benchmark.studies.visual_conditioning import VisualConditioning
 from benchmark.studies.visual_encoder import VisualEncoder
 
 STUDIES: tuple[Study, ...] = (
@@ -27,6 +28,7 @@ STUDIES: tuple[Study, ...] = (
     DataEfficiency(),
     InferenceSteps(),
     NoiseSchedule(),
+    VisualConditioning(),
     VisualEncoder(),
     Multimodality(),
     TemporalConsistency(),

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from benchmark.evidence.effects import difference
 from benchmark.evidence.verdicts import Claim, judge
 from benchmark.plan.config import EvalConfig
-from benchmark.plan.tasks import get_task
-from benchmark.running.machine import best_device
 from benchmark.running.store import Run
 from benchmark.running.workers import Job
 from benchmark.studies.ablation import (
@@ -29,6 +25,7 @@ from benchmark.studies.ablation import (
     by_method,
     pick,
 )
+from benchmark.studies.prediction_time import seconds_of_predictions
 from benchmark.studies.sheets import signed
 from benchmark.studies.study import MARGIN, Findings, Study, StudyConfig, merged
 
@@ -127,22 +124,10 @@ def _file(evaluation: EvalConfig) -> str:
     return f"prediction-seconds-{evaluation.sampler}-{evaluation.inference_steps}.json"
 
 
-@torch.inference_mode()
 def _timed(run: Run, evaluation: EvalConfig) -> bytes:
     """Median time of a prediction for a single window, s, as JSON."""
-    device, cell = best_device(), run.cell
-    agent = run.agent().to(device)
+    agent = run.agent()
     agent.set_inference_steps(evaluation.inference_steps)
     agent.set_sampler(evaluation.sampler)
-    shapes = get_task(cell.task).obs_shapes(cell.obs_type)
-    obs = {
-        name: torch.zeros((1, cell.obs_horizon, *shape), device=device)
-        for name, shape in shapes.items()
-    }
-    generator = torch.Generator().manual_seed(0)
-    times = []
-    for _ in range(1 + TIMINGS):
-        start = time.perf_counter()
-        agent.act(obs, generator).cpu()
-        times.append(time.perf_counter() - start)
-    return json.dumps(statistics.median(times[1:])).encode()
+    (times,) = seconds_of_predictions([agent], TIMINGS)
+    return json.dumps(statistics.median(times)).encode()

@@ -170,17 +170,25 @@ def tiny_agent(make_tiny: MakeTiny) -> DiffusionUnet:
 
 @pytest.fixture(scope="session")
 def train_toy() -> TrainToy:
-    """A function that trains an agent on windows obs (W, To, Do) and actions (W, Tp, Da)."""
+    """A function that trains an agent on windows obs (W, To, Do) and actions (W, Tp, Da).
 
-    def train(method: str, toy: Toy, obs: Tensor, actions: Tensor) -> Agent:
-        spec = Spec({"state": obs.shape[2:]}, actions.shape[2], obs.shape[1], actions.shape[1])
+    With `obs_horizon` the windows may hold more observations, of which an agent takes what it asks
+    for.
+    """
+
+    def train(
+        method: str, toy: Toy, obs: Tensor, actions: Tensor, obs_horizon: int | None = None
+    ) -> Agent:
+        To = obs_horizon or obs.shape[1]
+        spec = Spec({"state": obs.shape[2:]}, actions.shape[2], To, actions.shape[1])
         data = {"state": obs.flatten(0, 1), "action": actions.flatten(0, 1)}
         normalizer = Normalizer.fit(data, {"state": "min-max", "action": "min-max"})
         torch.manual_seed(0)
         agent = agent_class(method)(toy.config, spec, normalizer)
         generator = torch.Generator().manual_seed(1)
         agent.fit(actions, generator)
-        agent.remember([Batch({"state": obs}, actions)])
+        agent.remember([Batch({"state": obs[:, :To]}, actions)])
+        obs = obs[:, : agent.obs_steps]
         if toy.updates == 0:
             return agent.eval()
         rate = toy.learning_rate

@@ -110,13 +110,29 @@ def test_any_depth_takes_any_horizon(channels: tuple[int, ...], horizon: int) ->
 
 
 def test_every_block_is_conditioned_by_its_own_layer() -> None:
-    network, cond = small_unet((8, 8, 12)), normal(3, COND + 8)
+    network, obs, step = small_unet((8, 8, 12)), normal(3, COND), torch.tensor([0, 5, 99])
+    cond = network.activation(torch.cat([network.step_encoder(step), obs], dim=-1))
     run = [*network.down, network.middle, *network.up]  # in the order of the forward pass
     blocks = [block for level in run for block in (level.first, level.second)]
-    films = list(network._films(cond))
+    films = network._modulation(step, obs).split(network._sizes(), dim=1)
     assert len(films) == len(blocks) == 12
     for film, block in zip(films, blocks, strict=True):
         torch.testing.assert_close(film, block.film(cond), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_steps_that_are_prepared_together_are_denoised_as_one_by_one(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("baselines.diffusion.unet.MODULATED", at_once)
+    network, obs, steps = small_unet((8, 16)), normal(3, COND), [99, 50, 7, 6, 0]
+    prepared = list(network.modulations(steps, obs))
+    assert len(prepared) == len(steps)
+    for step, modulation in zip(steps, prepared, strict=True):
+        x, k = normal(3, 9, DA), torch.full((3,), step)
+        torch.testing.assert_close(
+            network(x, k, obs, modulation), network(x, k, obs), rtol=1e-5, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("channels", [(8,), (8, 16), (8, 8, 12)])

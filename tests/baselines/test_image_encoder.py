@@ -329,3 +329,22 @@ def test_a_checkpoint_remembers_how_images_are_encoded(tmp_path: Path) -> None:
     obs = windows(1)
     with torch.inference_mode():
         assert torch.equal(loaded.act(obs, generator(1)), agent.act(obs, generator(1)))
+
+
+def test_a_policy_that_is_read_back_has_its_convolutions_in_the_order_of_images(
+    agent: DiffusionUnet, tmp_path: Path
+) -> None:
+    """Else every prediction turns all weights round; what it predicts is the same."""
+    save_agent(agent, tmp_path)
+    again = load_agent(tmp_path)
+    convolutions = [module for module in again.modules() if isinstance(module, nn.Conv2d)]
+    assert len(convolutions) == 21
+    assert all(
+        each.weight.is_contiguous(memory_format=torch.channels_last) for each in convolutions
+    )
+    with torch.no_grad():
+        drawn = [each.act(windows(2), generator(3)) for each in (agent, again)]
+    torch.testing.assert_close(drawn[1], drawn[0], rtol=1e-5, atol=1e-3)  # px
+    save_agent(again, tmp_path / "twice")
+    for name in ("model.safetensors", "agent.json"):
+        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / name).read_bytes()

@@ -74,6 +74,7 @@ WRONG_CALLS = (
     (f"{UNET} agent.chanels=[8]", "did you mean 'channels'?"),
     (f"{UNET} agent.kernel_size=4", "kernel_size is 4; allowed: odd numbers"),
     (f"{UNET} agent.num_inference_steps=0", "num_inference_steps is 0"),
+    (f"{UNET} agent.conditioning=both", "conditioning is 'both'; allowed: film, joint"),
     (f"{UNET} agent.sampler=ddmp", "sampler is 'ddmp'; allowed: ddpm, ddim; did you mean"),
     ("bench --methods diffusion-transformer --set agent.layers=100000", "larger network"),
     ("bench --methods bc-mlp --set agent.dropout=2", "dropout is 2.0; allowed: 0 to 1"),
