@@ -1,27 +1,19 @@
-"""Which versions the environments work with: `python tests/versions.py FOLDER [NAME ...]`.
+"""Which versions the suite passes with: `python tests/versions.py FOLDER [NAME ...]`.
 
-Each set of versions gets a virtual environment in FOLDER, where the tests of Push-T, of the linear
-systems and of the vector environments run. Neither torch nor robosuite is installed: the
-environments need none, and policies are tested with the versions of constraints.txt.
+Each set of versions gets a virtual environment in FOLDER, or the one that is there, and the whole
+suite runs in it. Warnings are no errors there: others' packages warn of each other's versions.
 """
 
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("numpy", "scipy", "pygame", "filelock", "tqdm", "zarr", "pooch")
-TOOLS = ("pytest", "pytest-timeout", "hypothesis", "shapely")
-SHOWN = ("gymnasium", "pymunk", "numpy")
-FILES = (
-    "test_linear_system",
-    "test_pusht_compiled",
-    "test_pusht_env",
-    "test_pusht_physics",
-    "test_pusht_vector",
-    "test_vector_gymnasium",
-)
+SHOWN = ("gymnasium", "pymunk", "numpy", "torch", "robosuite", "mujoco", "zarr")
+OPTIONS = ("-q", "-n", "2", "-W", "default", "-p", "no:cacheprovider", "--tb=short")
 
 
 @dataclass(frozen=True)
@@ -31,14 +23,35 @@ class Versions:
     name: str
     python: str
     """As found on the PATH."""
-    pins: tuple[str, ...] = ("gymnasium", "pymunk")
+    is_lowest: bool = False
+    """Whether every package is as old as pyproject.toml allows; else as new as there is."""
 
 
 SETS = (
-    Versions("oldest", "python3.11", ("gymnasium==1.1.0", "pymunk==6.11.1", "numpy==2.0.0")),
-    Versions("python3.12", "python3.12"),
+    Versions("oldest", "python3.11", is_lowest=True),
+    Versions("middle", "python3.12"),
     Versions("newest", "python3.13"),
 )
+
+
+def requirements(extra: str = "dev") -> list[str]:
+    """What the project and one of its extras ask for, extras of its own resolved."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    def resolved(asked: list[str]) -> list[str]:
+        found = []
+        for each in asked:
+            own = re.fullmatch(r"dpbench\[(\w+)\]", each)
+            found += resolved(project["optional-dependencies"][own[1]]) if own else [each]
+        return found
+
+    return resolved([*project["dependencies"], f"dpbench[{extra}]"])
+
+
+def lowest(requirement: str) -> str:
+    """A requirement as the oldest version that it allows; as it is if it allows any."""
+    bound = re.match(r"([\w.\-]+)>=([\w.]+)", requirement)
+    return f"{bound[1]}=={bound[2]}" if bound else requirement
 
 
 def run(versions: Versions, folder: Path) -> str:
@@ -46,16 +59,18 @@ def run(versions: Versions, folder: Path) -> str:
     home = folder / versions.name
     python = str(home / "bin" / "python")
     if not home.exists():
+        asked = requirements()
         subprocess.run([versions.python, "-m", "venv", str(home)], check=True)
-    install = [python, "-m", "pip", "install", "-q", *versions.pins, *NEEDED, *TOOLS]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+        install = [python, "-m", "pip", "install", "-q"]
+        packages = [lowest(each) for each in asked] if versions.is_lowest else asked
+        subprocess.run([*install, *packages], check=True, stdout=subprocess.DEVNULL)
+        # The one version that there is, without pynput: see pyproject.toml.
+        subprocess.run([*install, "--no-deps", "robosuite==1.5.1", "-e", str(ROOT)], check=True)
     names = ", ".join(["platform.python_version()", *(f"v({name!r})" for name in SHOWN)])
     ask = f"import platform; from importlib.metadata import version as v; print({names})"
     found = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
-    files = [f"tests/envs/{name}.py" for name in FILES]
-    options = ["-q", "-p", "no:cacheprovider", "-W", "default", "--tb=short"]
     tested = subprocess.run(
-        [python, "-m", "pytest", *options, *files],
+        [python, "-m", "pytest", *OPTIONS, "tests"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -70,7 +85,7 @@ def run(versions: Versions, folder: Path) -> str:
 def main(folder: Path, names: list[str]) -> None:
     """Print the table."""
     print(f"| versions | Python | {' | '.join(SHOWN)} | tests |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("|---" * (len(SHOWN) + 3) + "|", flush=True)
     for versions in SETS:
         if not names or versions.name in names:
             print(run(versions, folder), flush=True)

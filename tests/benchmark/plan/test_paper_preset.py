@@ -14,6 +14,7 @@ from baselines.windows import Windows
 from benchmark.plan.paper_preset import METHODS, paper_row
 from benchmark.plan.presets import PRESETS, make_cell
 from benchmark.plan.tasks import get_task
+from benchmark.running.train import Trainer
 from envs.demos.demonstrations import Demonstrations, Metadata
 
 ARM = ("lift", "can", "square")
@@ -42,6 +43,7 @@ BET = {
     "focal_gamma": 2,
 }
 COSINE, CONSTANT = "cosine", "constant"
+CPU = torch.device("cpu")
 SEEN = ("pusht-image", *ARM)
 
 # method, tasks, from images, To/Ta/Tp, batch, epochs, warm-up, schedule, betas, weight decay, EMA,
@@ -98,6 +100,38 @@ def test_a_row_is_the_published_one(task: str, row: tuple[Any, ...]) -> None:
     assert cell.encoder == (EncoderConfig(64, "group", "spatial-softmax") if images else None)
     assert getattr(cell.agent, "steps_per_window", 1) == 1
     assert paper_row(method, task, images).epochs == epochs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("task", "row"), ROWS, ids=IDS)
+def test_an_update_changes_the_weights_and_leaves_them_finite(
+    task: str, row: tuple[Any, ...]
+) -> None:
+    about, random = get_task(task), np.random.default_rng(0)
+    seen = next(t for t in about.obs_types if (set(about.obs_shapes(t)) != {"state"}) == row[2])
+    steps = 60
+    observations = {
+        name: random.integers(0, 256, (steps, *shape), dtype=np.uint8)
+        if len(shape) == 3
+        else random.uniform(-1, 1, (steps, *shape))
+        for name, shape in about.obs_shapes(seen).items()
+    }
+    demos = Demonstrations(
+        states=random.uniform(-1, 1, (steps, 5)),
+        actions=random.uniform(-1, 1, (steps, about.action_dim["position"])),
+        episode_ends=np.array([25, steps]),
+        observations=observations,
+        metadata=Metadata(task, "scripted", "made up", seed=0),
+    )
+    trainer = Trainer(make_cell("paper", row[0], "position", 42, seen, demos), demos, CPU)
+    before = [weights.detach().clone() for weights in trainer.agent.parameters()]
+    trainer.step()
+    trainer.step()  # the first one of a warm-up has the learning rate 0
+    after = list(trainer.agent.parameters())
+    assert all(weights.isfinite().all() for weights in after)
+    changed = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]
+    assert np.mean(changed) > 0.9
 
 
 @pytest.mark.parametrize("method", METHODS)
