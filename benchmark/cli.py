@@ -161,6 +161,7 @@ def demos_command(
     figure: Path | None = None,
     import_from: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     to: Path | None = None,
+    check: bool = False,
 ) -> int:
     """List, generate, inspect and import the demonstrations of a task.
 
@@ -172,10 +173,11 @@ def demos_command(
         figure: Draw some trajectories to this file (.png, .svg or .pdf).
         import_from: Check this NPZ, zarr folder or ZIP of one and keep it as a compressed NPZ.
         to: Where to keep it; None for where DATA=human finds the public demonstrations.
+        check: Hold those of pusht to what is asked of them, beside people's in --data-path.
     """
     from benchmark.commands.demos import demos_command
 
-    return demos_command(task, source, data_path, filter_key, figure, import_from, to)
+    return demos_command(task, source, data_path, filter_key, figure, import_from, to, check)
 
 
 def study_command(

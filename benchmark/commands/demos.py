@@ -29,10 +29,17 @@ def demos_command(
     figure: Path | None,
     import_from: Path | None,
     to: Path | None,
+    check: bool = False,
 ) -> int:
-    """List and inspect the demonstrations of a task, or import a file; the exit code."""
+    """List, inspect or check the demonstrations of a task, or import a file; the exit code."""
     with usage_errors():
         chosen = get_task(task)
+        if check:
+            if task != "pusht":
+                raise ValueError(f"--check given for {task}: only pusht has what to check")
+            from benchmark.commands import demo_bars
+
+            return demo_bars.check(path)
         if import_from is not None:
             import_file(chosen, import_from, to, filter_key)
             return 0

@@ -46,7 +46,7 @@ _TURN_PRICE = 60.0  # of braking, turning and starting again for a push
 _ERROR_PRICE = 80.0  # for each px of what is left: above what a push costs, or it pecks for ever
 _MIN_DISTANCE, _MAX_DISTANCE = 1.0, 250.0  # px of one push
 _WALL_MARGIN = 8.0  # px from the world's edge that the agent keeps when it pushes
-_RADIUS_OF_GYRATION = 44.0  # px, of the T's area: what a radian is worth
+RADIUS_OF_GYRATION = 44.0  # px, of the T's area: what a radian is worth
 
 _COG = np.asarray(CENTER_OF_GRAVITY)
 _MIN_LEVER = 0.03  # px; below it the centre of turning is numerically at infinity
@@ -119,7 +119,7 @@ def goal_error(poses: Array) -> Array:
     """Root mean square distance (...) of the block's points to where they belong, px."""
     offset = poses[..., :2] - _GOAL[:2]
     turn = 1.0 - np.cos(poses[..., 2] - _GOAL[2])
-    error: Array = np.sqrt((offset**2).sum(axis=-1) + 2.0 * _RADIUS_OF_GYRATION**2 * turn)
+    error: Array = np.sqrt((offset**2).sum(axis=-1) + 2.0 * RADIUS_OF_GYRATION**2 * turn)
     return error
 
 
@@ -128,7 +128,7 @@ def _best_distances(poses: Array) -> Array:
     centres = to_world(poses[:, None], _CENTRES)  # (P, C, 2)
     arm, goal = poses[:, None, :2] - centres, _GOAL[:2] - centres
     turn = (poses[:, 2] - _GOAL[2])[:, None]
-    inertia = _RADIUS_OF_GYRATION**2
+    inertia = RADIUS_OF_GYRATION**2
     along = (arm * goal).sum(axis=-1) + inertia * np.cos(turn)
     across = _cross(arm, goal) - inertia * np.sin(turn)
     distances: Array = np.clip(np.arctan2(across, along) / _RATES, 0.0, _MAX_DISTANCE)

@@ -69,18 +69,19 @@ def count_modes(
         for probe in probes:
             near = np.atleast_1d(tree.query(scaled[probe], most)[1])
             near = near[episode[near] != episode[probe]]
-            values = _principal(actions[near[:NEIGHBOURS]])
-            rows.append({"control": control, "offset": offset, "modes": _peaks(values)})
+            values = principal(actions[near[:NEIGHBOURS]])
+            rows.append({"control": control, "offset": offset, "modes": peaks(values)})
     return pd.DataFrame(rows)
 
 
-def _principal(actions: Floats) -> Floats:
+def principal(actions: Floats) -> Floats:
+    """Actions (N, D) along their first principal component, (N,)."""
     centred = actions - actions.mean(axis=0)
     values: Floats = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
     return values
 
 
-def _peaks(values: Floats) -> int:
+def peaks(values: Floats) -> int:
     """Number of modes of one-dimensional samples."""
     if len(values) < 2 or np.ptp(values) < 1e-9:
         return 1

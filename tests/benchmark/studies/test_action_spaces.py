@@ -15,9 +15,9 @@ from benchmark.studies.control_mode.action_spaces import (
     ERROR_SHARE,
     ERROR_STEPS,
     OneWrongAction,
-    _peaks,
     count_modes,
     error_growth,
+    peaks,
 )
 from envs.demos.demonstrations import Demonstrations, Metadata
 from envs.pusht.observations import observe
@@ -53,11 +53,11 @@ def straight_lines(ways: list[float], episodes: int = 60, steps: int = 40) -> De
 def test_modes_of_separate_clusters_are_counted(centres: tuple[float, ...], modes: int) -> None:
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.normal(centre, 0.5, 60) for centre in centres])
-    assert _peaks(values) == modes
+    assert peaks(values) == modes
 
 
 def test_equal_actions_have_one_mode() -> None:
-    assert _peaks(np.full(20, 3.0)) == 1
+    assert peaks(np.full(20, 3.0)) == 1
 
 
 def first_steps(counts: pd.DataFrame, control: str) -> float:
