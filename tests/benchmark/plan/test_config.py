@@ -1,6 +1,7 @@
 """Cells and evaluation settings: their ids, their JSON, and changes from the command line."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def others(hint: Any, value: Any) -> list[Any]:
     if get_origin(hint) is Literal:
         return [choice for choice in get_args(hint) if choice != value]
     if isinstance(value, str):
-        return [value + "x"]
+        return [value + "x", "timm:" + value]
     if isinstance(value, tuple):
         return [(*value[:-1], value[-1] * 0.5)]
     if isinstance(value, bool) or not isinstance(value, int):
@@ -111,7 +112,7 @@ def test_ids_are_the_same_in_every_process() -> None:
     found = subprocess.run(
         [sys.executable, "-c", code],
         input=CELL.to_json(),
-        env={"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
