@@ -18,14 +18,8 @@ import tyro
 from baselines.choices import unknown
 from benchmark.errors import UsageError, said
 from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
-from benchmark.plan.request import (
-    BenchConfig,
-    Control,
-    PlayRequest,
-    Source,
-    StudyRequest,
-    SweepConfig,
-)
+from benchmark.plan.request import BenchConfig, Control, PlayRequest, Source, StudyRequest
+from benchmark.plan.request import SweepConfig as Sweep
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.start import INTERRUPTED
 from benchmark.typed import gathered, meant
@@ -33,8 +27,7 @@ from benchmark.typed import gathered, meant
 
 def _compute_on(device: str | None) -> None:
     """Have this process and its workers compute on a device; None leaves the choice as it is."""
-    if device is not None:
-        os.environ["DPBENCH_DEVICE"] = device
+    os.environ.update({} if device is None else {"DPBENCH_DEVICE": device})
 
 
 def list_command() -> None:
@@ -87,8 +80,7 @@ def run_command(
         origin: Name or folder of a finished run, whose policy is trained further, as another run.
         set: Changed settings, such as train.updates=500 or agent.channels=[64,128].
         video: Film the policy from so many initial states.
-        device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
-            there is.
+        device: cpu, mps, cuda or cuda:N; None takes $DPBENCH_DEVICE, else the fastest there is.
     """
     from benchmark.commands.bench import bench_command
 
@@ -226,14 +218,13 @@ def search_command(
         filter_key: Only what a robomimic file lists under this key, such as train.
         episodes: Validation episodes of each training.
         out: Folder of the log.
-        device: cpu, mps, cuda or cuda:N; None takes what $DPBENCH_DEVICE names, else the fastest
-            there is.
+        device: cpu, mps, cuda or cuda:N; None takes $DPBENCH_DEVICE, else the fastest there is.
     """
     from benchmark.commands.search import search
     from benchmark.running.store import default_store
 
     _compute_on(device)
-    config = SweepConfig(
+    config = Sweep(
         task=task,
         preset=preset,
         methods=(method,),
@@ -250,7 +241,7 @@ def search_command(
 def compare_command(
     a: tyro.conf.Positional[str],
     b: tyro.conf.Positional[str],
-    config: SweepConfig,
+    config: Sweep,
     until_decided: bool = False,
     by: Literal["success", "score"] = "success",
     most: int = 2000,
@@ -274,7 +265,7 @@ def compare_command(
 
 
 def plan_command(
-    config: SweepConfig,
+    config: Sweep,
     difference: float = 0.1,
     power: float = 0.8,
     by: Literal["success", "score"] = "success",
