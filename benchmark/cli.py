@@ -7,7 +7,6 @@ Exit code 0: all done; 1: some cells failed, named with the cause; 2: wrong usag
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,16 +17,17 @@ import tyro
 from baselines.choices import unknown
 from benchmark.errors import UsageError, said
 from benchmark.plan.candidates import SEARCH_EPISODES, SEARCH_SEEDS
-from benchmark.plan.request import BenchConfig, Control, PlayRequest, Source, StudyRequest
-from benchmark.plan.request import SweepConfig as Sweep
+from benchmark.plan.request import (
+    BenchConfig,
+    Control,
+    PlayRequest,
+    Source,
+    StudyRequest,
+    SweepConfig,
+)
 from benchmark.running.allocator import keep_freed_memory
 from benchmark.start import INTERRUPTED
-from benchmark.typed import gathered, meant
-
-
-def _compute_on(device: str | None) -> None:
-    """Have this process and its workers compute on a device; None leaves the choice as it is."""
-    os.environ.update({} if device is None else {"DPBENCH_DEVICE": device})
+from benchmark.typed import as_typed, compute_on, gathered, meant
 
 
 def list_command() -> None:
@@ -46,8 +46,8 @@ def bench_command(config: BenchConfig, dry_run: bool = False) -> int:
     """
     from benchmark.commands.bench import bench_command
 
-    _compute_on(config.device)
-    return bench_command(config, _command(), dry_run)
+    compute_on(config.device)
+    return bench_command(config, as_typed(), dry_run)
 
 
 def run_command(
@@ -84,7 +84,7 @@ def run_command(
     """
     from benchmark.commands.bench import bench_command
 
-    _compute_on(device)
+    compute_on(device)
     config = BenchConfig(
         task=task,
         preset=preset,
@@ -99,7 +99,7 @@ def run_command(
         set=set,
         video=video,
     )
-    return bench_command(config, _command())
+    return bench_command(config, as_typed())
 
 
 def report_command(
@@ -184,8 +184,8 @@ def study_command(
     """
     from benchmark.commands.study import study_command
 
-    _compute_on(config.device)
-    return study_command(name, config, _command(), dry_run)
+    compute_on(config.device)
+    return study_command(name, config, as_typed(), dry_run)
 
 
 def search_command(
@@ -223,8 +223,8 @@ def search_command(
     from benchmark.commands.search import search
     from benchmark.running.store import default_store
 
-    _compute_on(device)
-    config = Sweep(
+    compute_on(device)
+    config = SweepConfig(
         task=task,
         preset=preset,
         methods=(method,),
@@ -241,7 +241,7 @@ def search_command(
 def compare_command(
     a: tyro.conf.Positional[str],
     b: tyro.conf.Positional[str],
-    config: Sweep,
+    config: SweepConfig,
     until_decided: bool = False,
     by: Literal["success", "score"] = "success",
     most: int = 2000,
@@ -259,13 +259,13 @@ def compare_command(
     from benchmark.commands.compare import compare_command
     from benchmark.running.store import default_store
 
-    _compute_on(config.device)
+    compute_on(config.device)
     column = "is_success" if by == "success" else "score"
     return compare_command((a, b), config, column, until_decided, most, default_store())
 
 
 def plan_command(
-    config: Sweep,
+    config: SweepConfig,
     difference: float = 0.1,
     power: float = 0.8,
     by: Literal["success", "score"] = "success",
@@ -285,7 +285,7 @@ def plan_command(
     """
     from benchmark.running.store import default_store
 
-    _compute_on(config.device)
+    compute_on(config.device)
     if cells is not None:
         from benchmark.commands.sweep_cost import sweep_cost_command
 
@@ -346,7 +346,7 @@ def export_command(
     """
     from benchmark.commands.export import export_command
 
-    return export_command(run, to, episodes, action_horizon, _command())
+    return export_command(run, to, episodes, action_horizon, as_typed())
 
 
 def look_command(
@@ -408,11 +408,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "perf": perf_command,
     "doctor": doctor_command,
 }
-
-
-def _command() -> str:
-    """The command as it was given, for the report."""
-    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

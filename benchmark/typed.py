@@ -1,12 +1,26 @@
-"""What was typed: flags given twice, and what was probably meant by what is not understood."""
+"""What was typed: as it stands, flags given twice, a device, and what was probably meant."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from baselines.choices import nearest
+
+
+def as_typed() -> str:
+    """The command as it was given, for the report."""
+    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+
+
+def compute_on(device: str | None) -> None:
+    """Have this process and its workers compute on a device; None leaves the choice as it is."""
+    if device is not None:
+        os.environ["DPBENCH_DEVICE"] = device
 
 
 def gathered(arguments: Sequence[str], flag: str) -> list[str]:

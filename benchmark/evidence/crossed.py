@@ -69,6 +69,8 @@ class Term:
             )
         if np.isnan(self.table).any():
             raise ValueError("a table with gaps: keep the episodes that every training has played")
+        # Sums follow the layout in memory, which differs by where a table comes from.
+        object.__setattr__(self, "table", np.ascontiguousarray(self.table))
         low, high = self.bounds
         if self.table.min() < low - 1e-9 or self.table.max() > high + 1e-9:
             raise ValueError(

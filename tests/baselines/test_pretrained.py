@@ -9,16 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.agent import Batch, Spec
-from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
 from baselines.ema import EMA
 from baselines.nets.encoder_config import EncoderConfig
 from baselines.nets.image_encoder import ImageEncoder, with_own_rates
 from baselines.nets.pretrained import load_pretrained
-from baselines.normalizer import Normalizer
 from baselines.optimizer import FlatOptimizer
+from tests.baselines.image_agent import SIDE, image_agent, image_batch
 
-SIDE = 48  # px
 BATCH_NORM = EncoderConfig(norm="batch", weights="somewhere")
 
 
@@ -78,16 +75,6 @@ def torchvision_features(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     return x
 
 
-def agent(config: EncoderConfig) -> DiffusionUnet:
-    corners = torch.tensor([[0.0, 0.0], [512.0, 512.0]])
-    scaling = Normalizer.fit(
-        {"state": corners, "action": corners}, {"state": "min-max", "action": "min-max"}
-    )
-    spec = Spec({"pixels": (SIDE, SIDE, 3), "state": (2,)}, 2, 2, 4, config)
-    torch.manual_seed(0)
-    return DiffusionUnet(DiffusionUnetConfig(channels=(16,), step_dim=16), spec, scaling)
-
-
 def encoder(of: nn.Module) -> ImageEncoder:
     [found] = [module for module in of.modules() if isinstance(module, ImageEncoder)]
     return found
@@ -100,19 +87,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    pixels = torch.randint(256, (2, 2, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
-    return Batch(
-        {"pixels": pixels, "state": 512 * torch.rand(2, 2, 2, generator=generator)},
-        512 * torch.rand(2, 4, 2, generator=generator),
-    )
-
-
 def test_an_encoder_gives_the_features_of_the_network_in_the_file(file: Path) -> None:
-    policy = agent(BATCH_NORM).eval()
+    policy = image_agent(BATCH_NORM).eval()
     load_pretrained(policy, file)
-    images = batch().obs["pixels"].flatten(0, 1)
+    images = image_batch().obs["pixels"].flatten(0, 1)
     seen: list[Tensor] = []
     hook = encoder(policy).trunk.register_forward_hook(lambda *args: seen.append(args[2]))
     with torch.no_grad():
@@ -130,7 +108,7 @@ def test_an_encoder_gives_the_features_of_the_network_in_the_file(file: Path) ->
 def test_group_normalisation_takes_the_convolutions_alone(file: Path, tmp_path: Path) -> None:
     same = tmp_path / "resnet18.safetensors"
     safetensors.torch.save_file(torchvision_weights(), same)
-    policy, fresh = (agent(EncoderConfig(weights="somewhere")) for _ in range(2))
+    policy, fresh = (image_agent(EncoderConfig(weights="somewhere")) for _ in range(2))
     load_pretrained(policy, same)
     theirs = torchvision_weights()
     trunk, before = encoder(policy).trunk, encoder(fresh).trunk
@@ -155,26 +133,26 @@ def test_weights_of_another_network_are_refused(
     path = tmp_path / "other.pth"
     torch.save(weights, path)
     with pytest.raises(ValueError, match=message):
-        load_pretrained(agent(EncoderConfig(channels, weights="somewhere")), path)
+        load_pretrained(image_agent(EncoderConfig(channels, weights="somewhere")), path)
 
 
 def test_a_file_that_is_not_there_or_no_weights_is_named(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.pth"
     with pytest.raises(FileNotFoundError, match=r"encoder\.weights is .*resnet18"):
-        load_pretrained(agent(BATCH_NORM), path)
+        load_pretrained(image_agent(BATCH_NORM), path)
     path.write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"resnet18.pth is no file of weights"):
-        load_pretrained(agent(BATCH_NORM), path)
+        load_pretrained(image_agent(BATCH_NORM), path)
 
 
 def trained(config: EncoderConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The trunk's parameters before and after one update at a learning rate of 0.01."""
-    policy = agent(config)
+    policy = image_agent(config)
     groups = with_own_rates(policy.parameter_groups(0.0), policy, config.learning_rate_share)
     optimizer = FlatOptimizer(groups, 0.01, (0.9, 0.999))
     average = EMA(policy, flat=optimizer.flat, parameters=optimizer.parameters)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
-    policy.loss(batch(), torch.Generator().manual_seed(2)).backward()
+    policy.loss(image_batch(), torch.Generator().manual_seed(2)).backward()
     optimizer.step(0.01)
     average.update()
     after = dict(average.module.named_parameters())
@@ -194,10 +172,10 @@ def test_a_frozen_network_keeps_weights_and_statistics(file: Path) -> None:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert not any(".trunk." in name for name in changed)
     assert any(".head." in name for name in changed)
-    policy = agent(replace(BATCH_NORM, learning_rate_share=0.0)).train()
+    policy = image_agent(replace(BATCH_NORM, learning_rate_share=0.0)).train()
     load_pretrained(policy, file)
     statistics = encoder(policy).trunk.state_dict()
     kept = {name: value.clone() for name, value in statistics.items()}
-    policy.loss(batch(), torch.Generator().manual_seed(2)).backward()
+    policy.loss(image_batch(), torch.Generator().manual_seed(2)).backward()
     assert all(torch.equal(kept[name], value) for name, value in statistics.items())
     assert encoder(policy).head.weight.grad is not None

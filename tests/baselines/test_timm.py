@@ -9,16 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.agent import Batch, Spec
 from baselines.checkpoints import load_agent, save_agent
-from baselines.diffusion.agent import DiffusionUnet, DiffusionUnetConfig
+from baselines.diffusion.agent import DiffusionUnet
 from baselines.nets.encoder_config import EncoderConfig
 from baselines.nets.image_encoder import ImageEncoder, with_own_rates
 from baselines.nets.pretrained import load_pretrained
 from baselines.nets.timm_trunk import TimmTrunk, timm_here
-from baselines.normalizer import Normalizer
+from tests.baselines.image_agent import SIDE, image_agent, image_batch
 
-SIDE = 48  # px
 VIT = EncoderConfig(model="timm:test_vit")  # of 0.3 million parameters, made for 160 px
 
 
@@ -31,24 +29,8 @@ def timm() -> Any:
         pytest.skip(str(error))
 
 
-def agent(encoder: EncoderConfig) -> DiffusionUnet:
-    corners = torch.tensor([[0.0, 0.0], [512.0, 512.0]])
-    scaling = Normalizer.fit(
-        {"state": corners, "action": corners}, {"state": "min-max", "action": "min-max"}
-    )
-    spec = Spec({"pixels": (SIDE, SIDE, 3), "state": (2,)}, 2, 2, 4, encoder)
-    config = DiffusionUnetConfig(channels=(16,), step_dim=16, num_inference_steps=3)
-    torch.manual_seed(0)
-    return DiffusionUnet(config, spec, scaling).eval()
-
-
-def batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    pixels = torch.randint(256, (2, 2, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
-    return Batch(
-        {"pixels": pixels, "state": 512 * torch.rand(2, 2, 2, generator=generator)},
-        512 * torch.rand(2, 4, 2, generator=generator),
-    )
+def small_agent(encoder: EncoderConfig) -> DiffusionUnet:
+    return image_agent(encoder, num_inference_steps=3).eval()
 
 
 def trunk_of(policy: DiffusionUnet) -> TimmTrunk:
@@ -59,7 +41,7 @@ def trunk_of(policy: DiffusionUnet) -> TimmTrunk:
 
 def act(policy: DiffusionUnet) -> Tensor:
     with torch.no_grad():
-        return policy.act(batch().obs, torch.Generator().manual_seed(2))
+        return policy.act(image_batch().obs, torch.Generator().manual_seed(2))
 
 
 # ---- without timm ----
@@ -75,7 +57,7 @@ def test_without_the_package_the_error_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ValueError, match=rf"needs {missing}.*not installed.*'dpbench\[timm\]'"):
-        agent(VIT)
+        small_agent(VIT)
 
 
 def test_a_torchvision_of_another_build_is_named_as_the_cause(
@@ -86,7 +68,7 @@ def test_a_torchvision_of_another_build_is_named_as_the_cause(
     (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms is not')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match=r"operator torchvision::nms is not.* another build"):
-        agent(VIT)
+        small_agent(VIT)
     assert "timm" not in sys.modules
 
 
@@ -108,16 +90,16 @@ def test_the_title_names_the_model_and_no_setting_that_is_not_of_it() -> None:
 @pytest.mark.usefixtures("timm")
 def test_a_model_that_timm_does_not_have_is_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"has no such model; did you mean 'vit_tiny_patch16_224'"):
-        agent(EncoderConfig(model="timm:vit_tiny_patch16_22"))
+        small_agent(EncoderConfig(model="timm:vit_tiny_patch16_22"))
 
 
 @pytest.mark.parametrize("pooling", ["spatial-softmax", "average"])
 def test_an_encoder_pools_the_patches_of_the_vit_that_timm_gives(timm: Any, pooling: Any) -> None:
-    policy = agent(replace(VIT, pooling=pooling))
+    policy = small_agent(replace(VIT, pooling=pooling))
     (encoder,) = (each for each in policy.modules() if isinstance(each, ImageEncoder))
     crop = SIDE * 7 // 8
     margin = (SIDE - crop) // 2
-    pixels = batch().obs["pixels"].flatten(0, 1)
+    pixels = image_batch().obs["pixels"].flatten(0, 1)
     middle = pixels[:, margin : margin + crop, margin : margin + crop].permute(0, 3, 1, 2)
     scaled = torch.nn.functional.interpolate(
         middle / 127.5 - 1, (160, 160), mode="bilinear", antialias=False
@@ -134,8 +116,8 @@ def test_an_encoder_pools_the_patches_of_the_vit_that_timm_gives(timm: Any, pool
 @pytest.mark.usefixtures("timm")
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet", "test_efficientnet", "test_convnext"])
 def test_every_weight_of_a_network_takes_part(name: str) -> None:
-    policy = agent(EncoderConfig(model=f"timm:{name}", pooling="average")).train()
-    policy.loss(batch(), torch.Generator().manual_seed(0)).backward()
+    policy = small_agent(EncoderConfig(model=f"timm:{name}", pooling="average")).train()
+    policy.loss(image_batch(), torch.Generator().manual_seed(0)).backward()
     trunk = trunk_of(policy)
     assert [n for n, p in trunk.named_parameters() if p.grad is None] == []
     assert sum(p.numel() for p in trunk.parameters()) > 5e4
@@ -145,13 +127,13 @@ def test_every_weight_of_a_network_takes_part(name: str) -> None:
 def test_keypoints_of_a_vit_lie_in_the_middle_of_its_patches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (encoder,) = (each for each in agent(VIT).modules() if isinstance(each, ImageEncoder))
+    (encoder,) = (each for each in small_agent(VIT).modules() if isinstance(each, ImageEncoder))
     corner = torch.zeros(1, 64, 10, 10)
     corner[:, :, 0, 9] = 1e4  # the first row, the last column
     monkeypatch.setattr(encoder.trunk, "forward", lambda _: corner)
     with torch.no_grad():
         encoder.pooling.conv.weight.fill_(1.0)
-        places = encoder.keypoints(batch().obs["pixels"][0, :1])
+        places = encoder.keypoints(image_batch().obs["pixels"][0, :1])
     patch, margin = 42 / 10, 3
     assert places[0, 0].tolist() == pytest.approx([margin + 42 - patch / 2, margin + patch / 2])
 
@@ -161,7 +143,7 @@ def test_a_checkpoint_is_read_without_a_network_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(VIT, weights=str(tmp_path / "gone.safetensors"))
-    policy = agent(config)
+    policy = small_agent(config)
     save_agent(policy, tmp_path)
 
     def refuse(*_: object, **__: object) -> None:
@@ -178,7 +160,7 @@ def test_a_checkpoint_is_read_without_a_network_or_a_file(
 def test_a_checkpoint_whose_package_is_missing_says_what_to_install(
     timm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_agent(agent(VIT), tmp_path)
+    save_agent(small_agent(VIT), tmp_path)
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ValueError, match=r"agent\.json: .*'dpbench\[timm\]'"):
         load_agent(tmp_path)
@@ -189,7 +171,7 @@ def test_training_starts_from_the_weights_in_a_local_file(timm: Any, tmp_path: P
     theirs = timm.create_model("test_vit", pretrained=False)  # with its classifier
     path = tmp_path / "model.pth"
     torch.save(theirs.state_dict(), path)
-    policy = agent(replace(VIT, weights=str(path)))
+    policy = small_agent(replace(VIT, weights=str(path)))
     before = trunk_of(policy).model.state_dict()["blocks.0.attn.qkv.weight"].clone()
     load_pretrained(policy, path)
     after = trunk_of(policy).model.state_dict()
@@ -215,12 +197,12 @@ def test_weights_of_another_model_are_refused(
     path = tmp_path / "model.pth"
     torch.save({name: value for name, value in weights.items() if value is not None}, path)
     with pytest.raises(ValueError, match=message):
-        load_pretrained(agent(VIT), path)
+        load_pretrained(small_agent(VIT), path)
 
 
 @pytest.mark.usefixtures("timm")
 def test_a_frozen_network_is_left_out_of_the_update() -> None:
-    policy = agent(replace(VIT, learning_rate_share=0.0))
+    policy = small_agent(replace(VIT, learning_rate_share=0.0))
     groups = with_own_rates(policy.parameter_groups(0.0), policy, 0.0)
     trained = {id(each) for group in groups for each in group["params"]}
     assert not trained & {id(each) for each in trunk_of(policy).parameters()}

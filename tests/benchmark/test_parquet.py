@@ -52,10 +52,7 @@ def test_a_footer_that_claims_a_million_million_rows_is_refused() -> None:
     assert longer > 0
     size = int.from_bytes(whole[-8:-4], "little") + longer
     data = data[:-8] + size.to_bytes(4, "little") + data[-4:]
-    # An older pyarrow writes a footer that stays no footer when its number gets longer.
-    with pytest.raises(
-        FileError, match=r"history\.parquet(: its columns claims .* may unpack to| is not)"
-    ):
+    with pytest.raises(FileError, match=r"history\.parquet: its columns claims .* may unpack to"):
         read_parquet(PATH, data)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from baselines.agent import Spec, agent_class
 from baselines.diffusion.agent import DiffusionUnetConfig
+from baselines.nets.encoder_config import EncoderConfig
 from baselines.normalizer import Normalizer
 from benchmark.errors import UsageError
 from benchmark.evidence.verdicts import judge
@@ -25,6 +26,7 @@ from benchmark.studies.visual_conditioning import (
     speed,
     timings,
 )
+from tests.baselines.image_agent import image_agent
 
 EpisodesMaker = Callable[..., pd.DataFrame]
 
@@ -108,3 +110,13 @@ def test_it_is_slower_where_a_joint_prediction_takes_longer_in_the_same_turns(
     (verdict,) = judge([claim])
     assert verdict.answer == word
     assert verdict.interval.estimate == pytest.approx(factor, rel=0.02)
+
+
+def test_policies_of_images_are_timed_in_one_layout_of_their_weights() -> None:
+    agents = [image_agent(EncoderConfig(channels=16), num_inference_steps=1) for _ in range(2)]
+    agents[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    seconds_of_predictions(agents, 1)
+    for agent in agents:
+        kernels = [weights for weights in agent.parameters() if weights.ndim == 4]
+        assert kernels
+        assert all(each.is_contiguous(memory_format=torch.channels_last) for each in kernels)
