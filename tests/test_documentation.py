@@ -287,6 +287,8 @@ def check_command(command: str, page: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert importlib.util.find_spec(module) is not None
         case [python, "-c", code] if python in OURS:
             compile(code, page.name, "exec")
+        case [python, ("tests/versions.py" as script), _folder, *_] if python in OURS:
+            assert (REPOSITORY / script).is_file()
         case [python, script] if python in OURS:
             titles = {block.title for block in blocks(page, "python")}
             assert script in titles or (REPOSITORY / script).is_file()
