@@ -2,7 +2,7 @@
 
 The process that was started owns the terminal. Its workers tell it how far they are, and it shows
 a row for each, the whole with the time left, and the latest table. Without a terminal it says all
-that in a line a minute.
+that in a line whenever it has said nothing for a minute.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print above the picture."""
+        self._said = time.monotonic()
         if self._live is None:
             print(text, flush=True)
         else:

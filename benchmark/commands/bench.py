@@ -92,7 +92,7 @@ def bench(config: BenchConfig, store: Path, commands: Sequence[str]) -> bool:
                 progress.table = replace(_table(frames), notes=()).text()
     failed = {cell.id for cell, _ in failures}
     if done := [cell for cell in cells if cell.id not in failed]:
-        print(f"\n{_table(frames).text()}")
+        print(f"\n{_table(frames).text()}", end="")
         out = config.out or store / "reports" / f"{config.task}-{config.data}-{config.preset}"
         print(f"Report: {write_report(record(done, config, store, commands), out)}")
         for film in film_cells(done, config, store) if config.video else ():

@@ -96,6 +96,8 @@ def read_cell(path: Path) -> CellEvidence:
 
 def _digest(text: bytes, episodes: pd.DataFrame) -> str:
     """Of the metadata, and of the names, kinds and values of all columns."""
-    kinds = json.dumps({str(name): str(kind) for name, kind in episodes.dtypes.items()})
+    # pandas before 3 calls a column of text "object".
+    named = {str(name): str(kind) for name, kind in episodes.dtypes.items()}
+    kinds = json.dumps({name: kind.replace("object", "str") for name, kind in named.items()})
     values = pd.util.hash_pandas_object(episodes, index=False).to_numpy().tobytes()
     return hashlib.blake2b(text + kinds.encode() + values, digest_size=16).hexdigest()

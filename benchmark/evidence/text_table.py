@@ -36,8 +36,8 @@ class Table:
             if len(row) != len(self.head):
                 raise ValueError(f"{len(row)} entries {row} under the {len(self.head)} {self.head}")
 
-    def text(self, width: int = 110) -> str:
-        """Lay the table out for a terminal; `width` wraps the notes and never the rows."""
+    def text(self) -> str:
+        """Lay the table out for a terminal, the notes as wide as the rows or as 110 columns."""
         lines = (self.head, *self.rows)
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.head))]
         rule = "  ".join("-" * size for size in widths)
@@ -54,7 +54,7 @@ class Table:
             out += [rule] * (i in self.breaks) + [lay(row)]
         out += [""] * bool(self.notes)
         for note in self.notes:
-            out += textwrap.wrap(note, width, subsequent_indent="  ")
+            out += textwrap.wrap(note, max(110, len(rule)), subsequent_indent="  ")
         return "\n".join(out) + "\n"
 
     def markdown(self) -> str:

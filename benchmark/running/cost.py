@@ -71,7 +71,7 @@ def cost_text(
         return text
     side_by_side = min(workers, len(untrained))
     seconds = sum(untrained.values()) / side_by_side
-    return f"{text}\nabout {minutes(seconds)} of training, {side_by_side} at a time"
+    return f"{text}; about {minutes(seconds)} of training, {side_by_side} at a time"
 
 
 def training_seconds(jobs: Sequence[Job], store: Path, workers: int) -> dict[str, float]:
