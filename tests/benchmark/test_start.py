@@ -1,5 +1,6 @@
 """An interruption ends a command that is still starting, wherever it strikes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_an_interruption_while_a_command_starts_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
-        env={"PATH": "/usr/bin", "DPBENCH_RUNS": str(tmp_path), "DPBENCH_CACHE": str(tmp_path)},
+        env={**os.environ, "DPBENCH_RUNS": str(tmp_path), "DPBENCH_CACHE": str(tmp_path)},
     )
     wait_until_python_listens(started.pid)
     time.sleep(seconds)
