@@ -9,6 +9,7 @@ Importing this module imports no robosuite; making a `Simulation` does.
 
 import ctypes.util
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -74,6 +75,7 @@ class Simulation:
                 control_freq=CONTROL_HZ,
                 ignore_done=True,
                 hard_reset=False,  # the model stays; only what moves is reset
+                **_own_seed(robosuite, self.scene.robosuite_name),
             )
             self._env.reset()
         self._env._observables.clear()
@@ -118,6 +120,8 @@ class Simulation:
 
     def initial_state(self, seed: int) -> Floats:
         """The state in which robosuite starts the episode of a seed."""
+        if hasattr(self._env, "rng"):  # what places objects holds the same generator
+            self._env.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
         with _global_generator(seed):
             self._env.reset()
         return self.state
@@ -271,9 +275,15 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
+def _own_seed(robosuite: Any, name: str) -> dict[str, int]:
+    """The seed of the generator that an environment of robosuite 1.5.2 has of its own."""
+    made = robosuite.environments.base.REGISTERED_ENVS[name]
+    return {"seed": MODEL_SEED} if "seed" in inspect.signature(made).parameters else {}
+
+
 @contextmanager
 def _global_generator(seed: int) -> Iterator[None]:
-    """Within it numpy's global generator, the only one robosuite knows, has a seed of its own."""
+    """Within it numpy's global generator, robosuite 1.5.1's only one, has a seed of its own."""
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
