@@ -35,7 +35,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     return clock
 
 
-def test_without_a_terminal_a_line_is_written_a_minute(
+def test_without_a_terminal_a_minute_of_silence_ends_with_a_line(
     now: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with progress_bar(300, "bet position, training", "update") as bar:
@@ -79,6 +79,24 @@ def test_the_end_of_a_cell_is_said_at_once_with_the_time_left(
         "[1/3] bet-42: score 0.5; about 4 min left",
         "[2/3] bet-43: failed: ValueError: no",
     ]
+
+
+def test_a_minute_in_which_a_cell_ended_needs_no_line(
+    now: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, end = multiprocessing.Pipe(duplex=False)
+    step = Step("ibc velocity, training", 20, 40, "update", 30.0, "")
+    with whole(3) as all_of_it:
+        now[0] = 50.0
+        all_of_it.ended("bet-42: score 0.5")
+        now[0] = 109.0
+        end.send(step)
+        hear(out, 0)
+        assert capsys.readouterr().out.splitlines() == ["[1/3] bet-42: score 0.5"]
+        now[0] = 110.0
+        end.send(step)
+        hear(out, 0)
+        assert capsys.readouterr().out.startswith("  all: 1 of 3 cells")
 
 
 def test_what_is_short_is_not_spoken_of(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.evidence import cell_file
 from benchmark.evidence.cell_file import CellEvidence, read_cell, write_cell
 
 EVIDENCE = CellEvidence(
@@ -48,6 +49,14 @@ def test_a_flipped_bit_is_never_read_as_other_data(tmp_path: Path) -> None:
         assert again.measured == EVIDENCE.measured
     assert all(str(path) in error for error in refused)
     assert len(refused) > 0.5 * len(range(0, len(content), 7))
+
+
+def test_the_checksum_is_the_same_by_pandas_before_3_which_calls_text_object() -> None:
+    text = pd.DataFrame({"method": pd.Series(["bet", "ibc"], dtype="str"), "score": [0.5, 1.0]})
+    older = text.astype({"method": "object"})
+    assert cell_file._digest(b"", older) == cell_file._digest(b"", text.astype({"method": "str"}))
+    changed = older.assign(method=["bet", "bet"])
+    assert cell_file._digest(b"", changed) != cell_file._digest(b"", older)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"{}"])
