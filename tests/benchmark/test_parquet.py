@@ -29,6 +29,13 @@ def varint(number: int) -> bytes:
     return out + bytes([left])
 
 
+def padded(number: int, length: int) -> bytes:
+    """The same number in so many bytes."""
+    short = varint(number)
+    more = length - len(short)
+    return short[:-1] + bytes([short[-1] | 128]) + b"\x80" * (more - 1) + b"\0" if more else short
+
+
 @pytest.fixture
 def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -62,6 +69,60 @@ def test_a_small_file_of_a_gigantic_column_is_refused() -> None:
     assert len(data) < 200_000
     with pytest.raises(FileError, match="its columns claims"):
         read_parquet(PATH, data)
+
+
+@pytest.mark.usefixtures("nothing_is_decoded")
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_gigantic_page_is_refused_whatever_the_footer_says(version: str) -> None:
+    rows = 40_000_000
+    buffer, table = io.BytesIO(), pa.table({"score": np.zeros(rows)})
+    one_page = {"use_dictionary": False, "data_page_size": 2**30, "write_batch_size": rows}
+    pq.write_table(table, buffer, rows, data_page_version=version, compression="zstd", **one_page)
+    data = buffer.getvalue()
+    column = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).column(0)
+    pages, footer = data[: column.total_compressed_size], data[column.total_compressed_size :]
+    for number in (rows, column.total_uncompressed_size):
+        honest = varint(number)
+        assert honest in footer
+        footer = footer.replace(honest, padded(1000, len(honest)))
+    with pytest.raises(FileError, match=r"its pages claims 320,\d{3},\d{3} bytes"):
+        read_parquet(PATH, pages + footer)
+
+
+def test_pages_of_every_kind_are_walked() -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "number": rng.normal(size=ROWS),
+            "text": [None if i % 7 == 0 else f"of {i % 30}" for i in range(ROWS)],
+            "list": [[i] * (i % 3) for i in range(ROWS)],
+            "flag": rng.random(ROWS) < 0.5,
+        }
+    )
+    for version in ("1.0", "2.0"):
+        buffer = io.BytesIO()
+        small = {"data_page_size": 1000, "row_group_size": 2000, "write_batch_size": 100}
+        pq.write_table(table, buffer, data_page_version=version, compression="zstd", **small)
+        assert read_parquet(PATH, buffer.getvalue()).equals(table)
+
+
+def refusal(data: bytes) -> str:
+    try:
+        read_parquet(PATH, data)
+    except FileError as error:
+        return str(error)
+    return ""
+
+
+def test_damaged_headers_of_pages_are_said_and_never_hang() -> None:
+    data = content(pa.table({"score": np.arange(ROWS) / ROWS}))
+    said = {
+        refusal(data[:at] + bytes([value]) + data[at + 1 :])
+        for at in range(4, 60)
+        for value in range(0, 256, 5)
+    } - {""}
+    assert said
+    assert all(each.startswith("runs/history.parquet") for each in said)
 
 
 def test_one_long_text_in_every_row_is_refused_before_it_is_unpacked() -> None:
