@@ -54,9 +54,9 @@ def read_parquet(path: Path, data: bytes) -> Any:
 
 def _page_sizes(data: bytes, column: Any) -> Iterator[int]:
     """Bytes that each page of a column unpacks to, as its own header says."""
-    at = column.data_page_offset
-    if column.dictionary_page_offset:
-        at = min(at, column.dictionary_page_offset)
+    # Of a column without values a writer leaves 0, where the file has its mark and no page.
+    offsets = (column.dictionary_page_offset, column.data_page_offset)
+    at = min((offset for offset in offsets if offset), default=0)
     end = at + column.total_compressed_size
     while at < end:
         header, at = _integers(data, at)

@@ -18,6 +18,7 @@ recording that succeeded then succeeds when it is replayed now.
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def env_args(scene: Scene) -> dict[str, Any]:
     return {
         "env_name": scene.robosuite_name,
         "type": 1,  # robomimic's EnvType.ROBOSUITE_TYPE
-        "env_version": "1.5.1",
+        "env_version": version("robosuite"),
         "env_kwargs": {
             "robots": ["Panda"],
             "controller_configs": controller("velocity"),

@@ -89,21 +89,32 @@ def test_a_gigantic_page_is_refused_whatever_the_footer_says(version: str) -> No
         read_parquet(PATH, pages + footer)
 
 
-def test_pages_of_every_kind_are_walked() -> None:
-    rng = np.random.default_rng(0)
-    table = pa.table(
-        {
-            "number": rng.normal(size=ROWS),
-            "text": [None if i % 7 == 0 else f"of {i % 30}" for i in range(ROWS)],
-            "list": [[i] * (i % 3) for i in range(ROWS)],
-            "flag": rng.random(ROWS) < 0.5,
-        }
+KINDS = pa.table(
+    {
+        "number": np.random.default_rng(0).normal(size=ROWS),
+        "text": [None if i % 7 == 0 else f"of {i % 30}" for i in range(ROWS)],
+        "list": [[i] * (i % 3) for i in range(ROWS)],
+        "flag": [i % 5 < 2 for i in range(ROWS)],
+        "missing": pa.nulls(ROWS, pa.float64()),
+    }
+)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("rows", [0, 1, ROWS])
+def test_pages_of_every_kind_are_walked(rows: int, version: str, dictionary: bool) -> None:
+    table, buffer = KINDS.slice(0, rows), io.BytesIO()
+    small = {"data_page_size": 1000, "row_group_size": 2000, "write_batch_size": 100}
+    pq.write_table(
+        table,
+        buffer,
+        data_page_version=version,
+        compression="zstd",
+        use_dictionary=dictionary,
+        **small,
     )
-    for version in ("1.0", "2.0"):
-        buffer = io.BytesIO()
-        small = {"data_page_size": 1000, "row_group_size": 2000, "write_batch_size": 100}
-        pq.write_table(table, buffer, data_page_version=version, compression="zstd", **small)
-        assert read_parquet(PATH, buffer.getvalue()).equals(table)
+    assert read_parquet(PATH, buffer.getvalue()).equals(table)
 
 
 def refusal(data: bytes) -> str:
