@@ -1,25 +1,20 @@
 """Cells on a Ray cluster of two nodes, one of which dies: the same results, and no orphans."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 
-from benchmark.errors import UsageError
 from benchmark.plan.config import Cell, EvalConfig
 from benchmark.running import run
 from benchmark.running.store import Run
@@ -27,84 +22,23 @@ from benchmark.running.workers import Job, run_jobs
 from envs.demos.demonstrations import Demonstrations
 from envs.demos.sources import load_pusht
 from tests.benchmark.running.cells import tiny_cell
+from tests.benchmark.running.ray_cluster import (
+    QUIET,
+    REPOSITORY,
+    Cluster,
+    assert_same,
+    kill,
+    training_processes,
+    wait_until,
+)
 
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # whatever tokens lie in the home of a user
 ray_engine = pytest.importorskip(
     "benchmark.running.ray_engine", reason="Ray is not installed; make test-ray installs it"
 )
 ray, connect, Share = ray_engine.ray, ray_engine.connect, ray_engine.Share
 
 pytestmark = pytest.mark.ray
-REPOSITORY = Path(__file__).resolve().parents[3]
 EVALUATION = EvalConfig(episodes=5)
-TIMES = ["seconds_per_prediction", "seconds"]
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(REPOSITORY)}
-
-
-class Cluster:
-    """A head with one core; `add_node` starts another node with one core."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        port = self.address.split(":")[1]
-        self.head = self._start("--head", f"--port={port}", f"--temp-dir={folder}")
-
-    def add_node(self) -> subprocess.Popen[bytes]:
-        return self._start(f"--address={self.address}")
-
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        small = ("--num-cpus=1", "--num-gpus=0", "--object-store-memory=200000000")
-        return subprocess.Popen(
-            [Path(sys.executable).with_name("ray"), "start", *options, *small, "--block"],
-            env=os.environ | QUIET,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def nodes(self) -> int:
-        return sum(node["Alive"] for node in ray.nodes())
-
-
-def kill(node: subprocess.Popen[bytes]) -> None:
-    """End a node as a power cut does: everything of it at once."""
-    os.killpg(node.pid, signal.SIGKILL)
-    node.wait()
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    # Its sockets lie below it, and the path of a socket is short.
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    cluster = Cluster(folder)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_ADDRESS", cluster.address)
-        try:
-            wait_until(is_answering, 120)
-            yield cluster
-        finally:
-            ray.shutdown()
-            kill(cluster.head)
-            shutil.rmtree(folder)
-
-
-def is_answering() -> bool:
-    """Whether the cluster is there; this process is connected to it then."""
-    with suppress(UsageError):
-        return connect(None).workers > 0
-    return False
-
-
-@pytest.fixture
-def second_node(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
-    node = cluster.add_node()
-    wait_until(lambda: cluster.nodes() == 2, 120)
-    yield node
-    if node.poll() is None:
-        kill(node)
-    wait_until(lambda: cluster.nodes() == 1, 120)
 
 
 @pytest.fixture
@@ -129,16 +63,8 @@ def assert_equal(jobs: list[Job], store: Path, other: Path) -> None:
     for job in jobs:
         here, there = Run(job.cell, store), Run(job.cell, other)
         for evaluation in job.evaluations:
-            pd.testing.assert_frame_equal(
-                here.episodes(evaluation).drop(columns=TIMES, errors="ignore"),
-                there.episodes(evaluation).drop(columns=TIMES, errors="ignore"),
-                check_exact=True,
-            )
-        pd.testing.assert_frame_equal(
-            here.history().drop(columns=TIMES, errors="ignore"),
-            there.history().drop(columns=TIMES, errors="ignore"),
-            check_exact=True,
-        )
+            assert_same(here.episodes(evaluation), there.episodes(evaluation))
+        assert_same(here.history(), there.history())
         weights = "checkpoint/model.safetensors"
         assert (here.folder / weights).read_bytes() == (there.folder / weights).read_bytes()
 
@@ -304,29 +230,7 @@ def test_tasks_end_with_the_command_that_started_them(
         assert scratch_folders(cells) == before
 
 
-def training_processes() -> list[int]:
-    """Processes of this machine that run a training task."""
-    return [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if "ray::train_task" in read(path)
-    ]
-
-
-def read(path: Path) -> str:
-    with suppress(OSError):  # it has ended
-        return path.read_text()
-    return ""
-
-
 def scratch_folders(cells: list[Cell]) -> set[Path]:
     """Folders of these cells on nodes that do not see the run store."""
     found = Path(tempfile.gettempdir())
     return {path for cell in cells for path in found.glob(f"dpbench-*/{cell.id}")}
-
-
-def wait_until(true: Callable[[], bool], seconds: float) -> None:
-    begin = time.monotonic()
-    while not true():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.1)
