@@ -315,7 +315,7 @@ def video_command(
     task: str = "pusht",
     paths: int = 12,
 ) -> int:
-    """Film trained policies on the same initial states, a column each.
+    """Film policies on the same initial states, a column each, up to four beside each other.
 
     Args:
         runs: Folders or names of runs, checkpoints, or shipped.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from benchmark.errors import UsageError
@@ -18,6 +19,7 @@ from benchmark.play.film import (
     episode,
     film_hz,
     side_by_side,
+    stacked,
     write_film,
 )
 from benchmark.play.policies import Trained, load_policy
@@ -52,6 +54,8 @@ def film_policies(
 ) -> Path:
     """Write a film: a column a policy and a row an initial state; one policy fills the rows.
 
+    More policies than stand in a row go on below, on the same initial states.
+
     Args:
         policies: Of one task.
         to: The film, .mp4 or .gif.
@@ -65,11 +69,20 @@ def film_policies(
         width = min(episodes, MOST_IN_A_ROW)
         one += [one[-1]] * (-episodes % width)
         films = [one[first : first + width] for first in range(0, len(one), width)]
-        captions = [policies[0].name, *[""] * (width - 1)]
+        film = side_by_side(films, [policies[0].name, *[""] * (width - 1)])
     else:
-        films = [[episode(each, s, paths - 1) for each in policies] for s in seeds]
-        captions = [each.name for each in policies]
-    return write_film(side_by_side(films, captions), to, film_hz(policies[0].task))
+        width = ceil(len(policies) / ceil(len(policies) / MOST_IN_A_ROW))
+        bands = [policies[first : first + width] for first in range(0, len(policies), width)]
+        film = stacked(
+            [
+                side_by_side(
+                    [[episode(each, s, paths - 1) for each in band] for s in seeds],
+                    [each.name for each in band],
+                )
+                for band in bands
+            ]
+        )
+    return write_film(film, to, film_hz(policies[0].task))
 
 
 def film_cells(cells: Sequence[Cell], config: BenchConfig, store: Path) -> list[Path]:

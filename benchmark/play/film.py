@@ -128,6 +128,17 @@ def side_by_side(films: Sequence[Sequence[Film]], captions: Sequence[str]) -> Fi
     return np.concatenate([head, *rows], axis=1)
 
 
+def stacked(films: Sequence[Film]) -> Film:
+    """Films one below the other, the narrow ones with white at their right."""
+    longest = max(len(film) for film in films)
+    widest = max(film.shape[2] for film in films)
+    wide = [
+        np.pad(film, ((0, 0), (0, 0), (0, widest - film.shape[2]), (0, 0)), constant_values=255)
+        for film in films
+    ]
+    return np.concatenate([_lasting(film, longest) for film in wide], axis=1)
+
+
 def write_film(film: Film, path: Path, hz: float) -> Path:
     """Write a film, as MP4 or GIF by the ending of its name."""
     check_kind(path)

@@ -58,6 +58,19 @@ def test_policies_stand_beside_each_other_on_the_same_initial_states(
     assert (left[: film.TILE] != left[film.TILE :]).any()
 
 
+def test_more_policies_than_stand_in_a_row_go_on_below_on_the_same_initial_states(
+    trained: Trained, tmp_path: Path
+) -> None:
+    path = film_policies([trained] * 5, tmp_path / "film.gif", episodes=1, seed=400_000)
+    height = film.TILE + film.CAPTION_HEIGHT + 4
+    with Image.open(path) as found:
+        assert found.size == (3 * film.TILE, 2 * height)
+        found.seek(found.n_frames - 1)
+        last = np.asarray(found.convert("RGB"))
+    assert (last[:height, : 2 * film.TILE] == last[height:, : 2 * film.TILE]).all()
+    assert last[height:, 2 * film.TILE :].min() > 240  # white, as near as the palette has it
+
+
 def test_a_shorter_film_ends_with_a_still() -> None:
     short = np.full((1, film.TILE, film.TILE, 3), 9, np.uint8)
     long = np.arange(3, dtype=np.uint8).repeat(film.TILE**2 * 3).reshape(3, film.TILE, film.TILE, 3)
