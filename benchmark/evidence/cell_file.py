@@ -58,12 +58,13 @@ def write_cell(evidence: CellEvidence, path: Path) -> Path:
     }
     text = json.dumps(told).encode()
     table = pa.Table.from_pandas(evidence.episodes, preserve_index=False)
-    known = table.schema.metadata or {}
-    table = table.replace_schema_metadata(
-        {**known, _KEY: text, _DIGEST: _digest(text, table.to_pandas())}
-    )
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    with pq.ParquetWriter(
+        buffer, table.schema, compression="zstd", write_page_checksum=True
+    ) as writer:
+        writer.write_table(table)
+        # Of the file alone: metadata of the schema would be written twice.
+        writer.add_key_value_metadata({_KEY: text, _DIGEST: _digest(text, table.to_pandas())})
     return write_whole(path, buffer.getvalue())
 
 

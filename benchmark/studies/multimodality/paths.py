@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,10 @@ WAY = 30.0
 """Winding that counts as a way round, and as turning back, degrees: 80 px to a side from 140 px."""
 WAYS = (15.0, WAY, 45.0)
 """Thresholds that are tried, to show what hangs on it."""
+RESOLUTION = 1 / 64
+"""Paths are kept to so much, px: far below what any measure of them tells apart."""
 SIDES = ("left", "right", "undecided")
+_POINTS = ("agent", "centre", "set_points")
 
 Floats = NDArray[np.float64]
 
@@ -52,16 +55,22 @@ class Paths:
     lengths: NDArray[np.int64]
 
     def to_bytes(self) -> bytes:
-        """As an NPZ file."""
+        """As an NPZ file of whole `RESOLUTION`s: first differences, which pack well."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{f.name: getattr(self, f.name) for f in fields(self)})
+        steps = {
+            name: np.diff(np.rint(getattr(self, name) / RESOLUTION), axis=1, prepend=0.0)
+            for name in _POINTS
+        }
+        whole = {name: taken.astype(np.int32) for name, taken in steps.items()}
+        np.savez_compressed(buffer, lengths=self.lengths, **whole)
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Paths:
-        """Read `to_bytes` back."""
+        """Read `to_bytes` back, to the nearest `RESOLUTION`."""
         with np.load(io.BytesIO(data)) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+            points = {name: arrays[name].cumsum(axis=1) * RESOLUTION for name in _POINTS}
+            return cls(lengths=arrays["lengths"], **points)
 
 
 def joined(parts: Sequence[tuple[Floats, Floats, Floats]], steps: int = STEPS) -> Paths:

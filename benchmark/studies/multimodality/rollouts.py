@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 def file_of(cell: Cell, state: Floats, count: int) -> str:
     """The name that rollouts from a state are kept under."""
-    key = derive("paths", *map(str, state.tolist()), STEPS, count, as_published(cell))
-    return f"paths-{key:016x}.npz"
+    key = derive("rollouts", *map(str, state.tolist()), STEPS, count, as_published(cell))
+    return f"rollouts-{key:016x}.npz"
 
 
 def as_published(cell: Cell) -> int:

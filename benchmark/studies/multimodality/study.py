@@ -187,7 +187,7 @@ def claims_on(rollouts: pd.DataFrame, diffusion: Sequence[str]) -> list[Claim | 
 
 def _demonstrators(config: StudyConfig, store: Path, index: int, state: Floats) -> dict[str, Paths]:
     """What the data of the study and the scripted demonstrator do from a state."""
-    name = f"studies/multimodality-{config.label}-visits-{index}.npz"
+    name = f"studies/multimodality-{config.label}-nearby-{index}.npz"
     near = kept(store, name, lambda: visits(config.loader()(), state).to_bytes())
     scripted = demonstrated(state, SMOKE_ROLLOUTS if config.is_smoke else DEMONSTRATED)
     return {

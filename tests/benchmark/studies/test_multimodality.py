@@ -20,6 +20,7 @@ from benchmark.running.workers import Job
 from benchmark.studies.multimodality import paths as multimodality_paths
 from benchmark.studies.multimodality import state as multimodality_state
 from benchmark.studies.multimodality.paths import (
+    RESOLUTION,
     STEPS,
     Paths,
     block_centres,
@@ -280,11 +281,13 @@ def test_a_policy_goes_from_its_cell_to_the_drawings(
     )
 
 
-def test_paths_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
+def test_paths_come_back_from_disk_as_they_were() -> None:
     paths = going_round(LEFT, DITHERING)
     again = Paths.from_bytes(paths.to_bytes())
-    for name in ("agent", "centre", "set_points", "lengths"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(paths, name))
+    for name in ("agent", "centre", "set_points"):
+        apart = np.abs(getattr(again, name) - getattr(paths, name))
+        assert apart.max() <= RESOLUTION / 2, name
+    assert (again.lengths == paths.lengths).all()
 
 
 def test_another_task_is_refused() -> None:
