@@ -6,6 +6,8 @@ The tables stand in the page as text; its scripts sort and filter them and draw 
 from __future__ import annotations
 
 import base64
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,6 +170,7 @@ def fill(template: str, scripts: tuple[str, ...], **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _code
     # A block each, so that scripts share no names but those of the charts.
     texts = [f"{{\n{(TEMPLATES / name).read_text()}}}" for name in scripts]
     if "data" in values:
@@ -182,6 +185,11 @@ def limits(row: Mapping[Any, Any], column: str) -> tuple[float, float, float]:
     at = float(row[column])
     low, high = (float(row[f"{column}_{side}"]) for side in ("low", "high"))
     return (at, at, at) if pd.isna(low) or pd.isna(high) else (low, at, high)
+
+
+def _code(text: str) -> str:
+    """A text, escaped, in which what stands between backquotes is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _uri(drawing: bytes) -> str:

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 
 import benchmark.report.page
 from benchmark.evidence.tables import results_table
+from benchmark.evidence.text_table import Table
 from benchmark.report.page import Record, page, write_report
+from benchmark.report.shown_study import ShownStudy
 
 EpisodesMaker = Callable[..., pd.DataFrame]
 COMMANDS = ("make bench TASK=pusht DATA=human && echo done",)
@@ -210,3 +212,13 @@ def test_no_name_of_a_package_or_a_file_is_taken_for_a_part_of_the_page(
     assert tags[0] == tags[1]
     for path in tmp_path.glob("*/*.md"):
         assert "<script>" not in path.read_text()
+
+
+def test_commands_in_the_remarks_of_a_study_are_code_and_no_markup(
+    pusht_episodes: pd.DataFrame, pusht_history: pd.DataFrame, pusht_results: pd.DataFrame
+) -> None:
+    verdicts = Table("Verdicts", ("claim", "verdict"), (("bears it", "holds"),), "ll")
+    remarks = ("Run `make a <b>` & see.",)
+    study = ShownStudy("latency", "It bears it.", "DP", verdicts, remarks=remarks)
+    text = page(Record(pusht_episodes, pusht_history, studies=[study]), pusht_results)
+    assert "<p>Run <code>make a &lt;b&gt;</code> &amp; see.</p>" in text
