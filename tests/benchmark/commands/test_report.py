@@ -32,10 +32,13 @@ def test_the_report_is_drawn_from_the_evidence_and_its_index_links_to_every_page
     assert f"Report: {index}" in capsys.readouterr().out
     links = set(re.findall(r'href="([^"]+)"', index.read_text()))
     tasks = {folder.name.split("-")[0] for folder in EVIDENCE.iterdir()} - {"references", "studies"}
-    pages = {link.partition("?")[0] for link in links}
+    pages = {re.split("[?#]", link)[0] for link in links}
     assert pages == {f"{task}.html" for task in tasks}
-    for page in pages:
-        assert 'href="index.html"' in (tmp_path / page).read_text()
+    for link in links:
+        page, _, place = link.partition("#")
+        text = (tmp_path / page.partition("?")[0]).read_text()
+        assert 'href="index.html"' in text
+        assert not place or f'id="{place}"' in text
     assert "pusht.html?data=scripted&amp;obs_type=keypoints&amp;preset=quick#results" in links
 
 
