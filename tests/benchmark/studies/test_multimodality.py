@@ -281,13 +281,16 @@ def test_a_policy_goes_from_its_cell_to_the_drawings(
     )
 
 
-def test_paths_come_back_from_disk_as_they_were() -> None:
-    paths = going_round(LEFT, DITHERING)
+def test_paths_come_back_from_disk_to_a_64th_of_a_pixel_and_measure_the_same() -> None:
+    exact = going_round(LEFT, DITHERING)
+    # Nowhere near whole resolutions, and the errors of steps must not add up along a path.
+    paths = replace(exact, agent=exact.agent + 0.3 * RESOLUTION)
     again = Paths.from_bytes(paths.to_bytes())
     for name in ("agent", "centre", "set_points"):
         apart = np.abs(getattr(again, name) - getattr(paths, name))
         assert apart.max() <= RESOLUTION / 2, name
     assert (again.lengths == paths.lengths).all()
+    pd.testing.assert_frame_equal(path_measures(again), path_measures(paths), atol=0.01)
 
 
 def test_another_task_is_refused() -> None:
