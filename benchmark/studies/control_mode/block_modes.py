@@ -39,7 +39,9 @@ def count_block_modes(demos: Demonstrations, seed: int = 0) -> pd.DataFrame:
     compared = np.column_stack([centre, heading, states[:, :2]])
     episode = np.repeat(np.arange(demos.num_episodes), demos.lengths)
     later = np.minimum(np.arange(len(states)) + AHEAD, demos.episode_ends[episode] - 1)
-    moves, turns = centre[later] - centre, angle[later] - angle
+    moves = centre[later] - centre
+    # Recorded angles are modulo 2 pi: one that passes 0 is no turn of a whole round.
+    turns = np.mod(angle[later] - angle + np.pi, 2.0 * np.pi) - np.pi
     tree, most = cKDTree(compared), min(8 * NEIGHBOURS, len(states))
     rows = []
     for probe in np.random.default_rng(seed).permutation(len(states))[:STATES]:

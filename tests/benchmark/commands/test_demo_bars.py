@@ -1,5 +1,7 @@
 """What scripted Push-T demonstrations are asked, on ones made for the purpose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,15 @@ def test_moves_and_turns_of_the_block_are_counted_apart(moves, turns, several):
     first = counted[np.random.default_rng(0).permutation(120)[:400] % 2 == 0]
     for what in ("move", "turn"):
         assert ((first[what] > 1).mean() > 0.9) == (what in several)
+
+
+def test_an_angle_that_passes_a_whole_round_is_no_turn_of_its_own():
+    demos = pushed([0.0], [0.3])
+    angles = demos.states[:, 4] - 0.8 + 2.0 * np.pi  # half of them end short of the whole round
+    wrapped = np.mod(angles, 2.0 * np.pi)
+    assert 10 < (wrapped[1::2] < 1.0).sum() < 50
+    demos = replace(demos, states=np.column_stack([demos.states[:, :4], wrapped]))
+    assert (count_block_modes(demos)["turn"] == 1).mean() > 0.9
 
 
 def test_seeds_that_are_not_solved_are_counted(monkeypatch):
