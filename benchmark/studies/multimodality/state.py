@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from benchmark.errors import UsageError, usage_errors
 from benchmark.files import write_whole
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
@@ -190,12 +192,18 @@ def _is_close(state: Floats, other: list[float]) -> bool:
     return float(np.hypot(*apart[:2])) < NEAR and float(np.hypot(*apart[2:4])) < NEAR
 
 
-def main() -> None:
-    """Search with the human demonstrations and store what is found."""
-    demos = get_task("pusht").load("human", "keypoints", None, None, 0)
-    text = json.dumps(search(demos), indent=2) + "\n"
-    print(text + f"written: {write_whole(STORED, text)}")
+def main() -> int:
+    """Search with the human demonstrations and store what is found; the exit code."""
+    try:
+        with usage_errors():
+            demos = get_task("pusht").load("human", "keypoints", None, None, 0)
+            text = json.dumps(search(demos), indent=2) + "\n"
+            print(text + f"written: {write_whole(STORED, text)}")
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -166,6 +166,20 @@ def test_the_stored_states_are_what_the_search_finds(human_npz: Path) -> None:
     assert search(read(human_npz)) == stored_record()
 
 
+def test_a_search_without_peoples_demonstrations_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise ConnectionError("they could not be downloaded")
+
+    stored = tmp_path / "state.json"
+    monkeypatch.setattr(multimodality_state, "STORED", stored)
+    monkeypatch.setattr("envs.demos.pusht_human.load", unreachable)
+    assert multimodality_state.main() == 2
+    assert capsys.readouterr().err == "error: they could not be downloaded\n"
+    assert not stored.exists()
+
+
 def test_the_stored_states_let_the_scripted_demonstrator_go_either_way() -> None:
     for record, state in zip(stored_record()["found"], stored_states(), strict=True):
         found = count_sides(demonstrated(state, multimodality_state.STREAMS))
