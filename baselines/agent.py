@@ -136,6 +136,22 @@ class Agent(nn.Module, ABC):
             ValueError: If a window is not obs_horizon long.
         """
 
+    def act_first(self, obs: Obs, generator: Generators, count: int) -> Tensor:  # noqa: ARG002 - for those that override it
+        """Draw one action sequence for each window, of which the first `count` actions are used.
+
+        They are those that `act` draws. A method that can tell them without the others overrides
+        this, and is faster where few are executed.
+
+        Args:
+            obs: As in `act`.
+            generator: As in `act`.
+            count: Actions that are used, 1 to Tp.
+
+        Returns:
+            Actions in environment units, (B, 1, count, Da), or all: (B, 1, Tp, Da).
+        """
+        return self.act(obs, generator)
+
     def fit(self, actions: Tensor, generator: torch.Generator) -> None:
         """Take from the demonstrations what is not learnt by gradients, once, before training.
 

@@ -137,16 +137,27 @@ class Energy(nn.Module):
         Without gradients a block of windows at a time, on a CPU: their hidden units stay in its
         cache, those of all windows do not.
         """
-        if torch.is_grad_enabled() or obs.device.type != "cpu":
-            return self._judge(obs, actions)
+        if torch.is_grad_enabled() or self.training or obs.device.type != "cpu":
+            hidden = self.action_in(actions) + obs[:, None]  # (B, N, width)
+            energies: Tensor = self.joint(hidden)
+            return energies.squeeze(-1).float()
+        narrow = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if narrow else obs.dtype
+        layers = [each for each in self.joint if isinstance(each, nn.Linear)]
+        weights = [(each.weight.to(dtype), each.bias.to(dtype)) for each in layers]
         block = max(1, UNITS // (actions.shape[1] * obs.shape[1]))
         pairs = zip(torch.split(obs, block), torch.split(actions, block), strict=True)
-        return torch.cat([self._judge(*pair) for pair in pairs])
+        with torch.autocast("cpu", enabled=False):
+            return torch.cat([self._judge(*pair, weights) for pair in pairs])
 
-    def _judge(self, obs: Tensor, actions: Tensor) -> Tensor:
-        hidden = self.action_in(actions) + obs[:, None]  # (B, N, width)
-        energies: Tensor = self.joint(hidden)
-        return energies.squeeze(-1).float()
+    def _judge(self, obs: Tensor, actions: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """A block of windows, in place, with the layers' weights in the type of their products."""
+        hidden = F.linear(actions, self.action_in.weight).add_(obs[:, None])  # (B, N, width)
+        hidden = hidden.to(weights[0][0].dtype).relu_()
+        *inner, (last_weight, last_bias) = weights
+        for weight, bias in inner:
+            hidden = F.linear(hidden, weight, bias).relu_()
+        return F.linear(hidden, last_weight, last_bias).squeeze(-1).float()
 
 
 @register("ibc")

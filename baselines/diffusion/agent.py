@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from baselines.agent import Agent, Batch, Obs, Spec, register
 from baselines.choices import LATER, check_choice, check_least, check_multiple, check_within
@@ -116,23 +117,29 @@ class DiffusionAgent(Agent):
         clean = self.normalizer.normalize("action", batch.actions).repeat_interleave(times, 0)
         return self.diffusion.loss(lambda x, k: self.network(x, k, condition), clean, generator)
 
-    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:  # noqa: ARG002 - see DiffusionUnet
+    @abstractmethod
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:
         """The network for one prediction, with what it computes beforehand.
+
+        It is to be called once for each step that sampling visits, in order.
 
         Args:
             condition: What it is conditioned on, (B, ...).
             num_samples: Sequences drawn for each, N.
         """
-        network: ConditionalDenoiser = self.network
-        return network
 
     def act(self, obs: Obs, generator: Generators, num_samples: int = 1) -> Tensor:
         """Draw action sequences by reverse diffusion (DP Eq. 4); see `Agent.act`."""
         self.check_window(obs)
         encoded = self.condition(obs)
-        shape = (num_samples, self.spec.pred_horizon, self.spec.action_dim)
-        network = self.denoiser(encoded, num_samples)
-        sample = self.diffusion.sample_sequences(network, encoded, shape, generator)
+        return self.draw(self.denoiser(encoded, num_samples), encoded, generator, num_samples)
+
+    def draw(
+        self, network: ConditionalDenoiser, condition: Tensor, generator: Generators, count: int
+    ) -> Tensor:
+        """Draw action sequences with the network of one prediction, (B, count, Tp, Da)."""
+        shape = (count, self.spec.pred_horizon, self.spec.action_dim)
+        sample = self.diffusion.sample_sequences(network, condition, shape, generator)
         return self.normalizer.denormalize("action", sample)
 
     @property
@@ -182,10 +189,7 @@ class DiffusionUnet(DiffusionAgent):
         return encoded
 
     def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:
-        """The network, with the scales and shifts of all steps computed beforehand.
-
-        It is to be called once for each step that sampling visits, in order.
-        """
+        """The network, with the scales and shifts of all steps computed beforehand."""
         each = self.network.modulations(self.diffusion.inference_steps(), condition)
 
         def network(x: Tensor, step: Tensor, repeated: Tensor) -> Tensor:
@@ -273,7 +277,7 @@ class DiffusionTransformer(DiffusionAgent):
     ) -> None:
         super().__init__(config, spec, normalizer)
         self.encoder = ObsEncoder(spec)
-        self.network = DenoisingTransformer(
+        self.network: DenoisingTransformer = DenoisingTransformer(
             spec.action_dim,
             self.encoder.step_size,
             spec.obs_horizon,
@@ -288,6 +292,33 @@ class DiffusionTransformer(DiffusionAgent):
     def condition(self, obs: Obs, generator: torch.Generator | None = None) -> Tensor:
         """The encoded steps of the window, (B, To, F)."""
         return self.encoder.steps(obs, self.normalizer, generator)
+
+    def denoiser(self, condition: Tensor, num_samples: int) -> ConditionalDenoiser:
+        """The network, with what its tokens look at computed beforehand."""
+        return self._first(condition, num_samples, self.spec.pred_horizon)
+
+    def act_first(self, obs: Obs, generator: Generators, count: int) -> Tensor:
+        """Denoise no more than is asked for: an action looks at no later one.
+
+        The noise of the others is drawn, so that the actions are those of `act`.
+        """
+        self.check_window(obs)
+        encoded = self.condition(obs)
+        return self.draw(self._first(encoded, 1, count), encoded, generator, 1)[:, :, :count]
+
+    def _first(self, condition: Tensor, num_samples: int, count: int) -> ConditionalDenoiser:
+        """The network for a prediction, zeros after the first `count` actions."""
+        each = self.network.memories(self.diffusion.inference_steps(), condition)
+
+        def network(x: Tensor, step: Tensor, repeated: Tensor) -> Tensor:
+            memories = [
+                (key.repeat_interleave(num_samples, 0), value.repeat_interleave(num_samples, 0))
+                for key, value in next(each)
+            ]
+            prediction = self.network(x[:, :count], step, repeated, memories)
+            return functional.pad(prediction, (0, 0, 0, x.shape[1] - count))
+
+        return network
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weights of linear layers decay, an image encoder by its own rate, all others do not."""

@@ -13,11 +13,14 @@ the memory).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from baselines.diffusion.unet import SinusoidalEmbedding
-from baselines.nets.attention import Block, InitialWeights, causal_mask, initialize
+from baselines.nets.attention import Block, InitialWeights, Keyed, causal_mask, initialize
 
 
 class DenoisingTransformer(nn.Module):
@@ -70,21 +73,65 @@ class DenoisingTransformer(nn.Module):
         self.register_buffer("memory_mask", memory_mask, persistent=False)
         initialize(self, initial_weights)
 
-    def forward(self, actions: Tensor, step: Tensor, obs: Tensor) -> Tensor:
+    def forward(
+        self,
+        actions: Tensor,
+        step: Tensor,
+        obs: Tensor,
+        memories: Sequence[Keyed] | None = None,
+    ) -> Tensor:
         """Predict noise (or what the process asks for).
 
         Args:
-            actions: Noised action sequences, (B, Tp, Da).
+            actions: Noised action sequences, (B, Tp, Da), or the first T actions of each, which
+                are enough to predict as many: none looks at a later one.
             step: Diffusion step of each, (B,).
             obs: Encoded observations, (B, To, F).
+            memories: What `memories` found for this step, in place of `step` and `obs`.
 
         Returns:
-            The prediction, (B, Tp, Da).
+            The prediction, (B, T, Da).
         """
-        tokens = torch.cat([self.step_in(step)[:, None], self.obs_in(obs)], dim=1)
-        memory = self.memory(tokens + self.memory_positions)  # (B, 1 + To, width)
-        x = self.action_in(actions) + self.action_positions  # (B, Tp, width)
-        for block in self.blocks:
-            x = block(x, self.action_mask, memory, self.memory_mask)
+        if memories is None:
+            tokens = torch.cat([self.step_in(step)[:, None], self.obs_in(obs)], dim=1)
+            memory = self.memory(tokens + self.memory_positions)  # (B, 1 + To, width)
+            memories = self._keyed(memory)
+        length = actions.shape[1]
+        mask, memory_mask = self.action_mask[:length, :length], self.memory_mask[:length]
+        x = self.action_in(actions) + self.action_positions[:length]  # (B, T, width)
+        for block, keyed in zip(self.blocks, memories, strict=True):
+            x = block(x, mask, keyed, memory_mask)
         prediction: Tensor = self.head(self.norm(x))
         return prediction
+
+    def memories(self, steps: Sequence[int], obs: Tensor) -> Iterator[list[Keyed]]:
+        """Yield keys and values of the memory in each block, at each of several diffusion steps.
+
+        The tokens of the memory do not look at each other, so that those of the observations are
+        computed once for all steps, and those of the steps once for all observations.
+
+        Args:
+            steps: Diffusion steps, K of them.
+            obs: Encoded observations, (B, To, F).
+        """
+        first, later = self.memory_positions[:1], self.memory_positions[1:]
+        visited = self.step_in(torch.tensor(steps, device=obs.device))[:, None]  # (K, 1, width)
+        step_tokens, obs_tokens = (
+            self.memory(visited + first),
+            self.memory(self.obs_in(obs) + later),
+        )
+        of_steps, of_obs = self._keyed(step_tokens), self._keyed(obs_tokens)
+        for i in range(len(steps)):
+            yield [
+                (_after(key[i], keys), _after(value[i], values))
+                for (key, value), (keys, values) in zip(of_steps, of_obs, strict=True)
+            ]
+
+    def _keyed(self, memory: Tensor) -> list[Keyed]:
+        """What each block looks at in a memory (B, S, width)."""
+        return [cast(Block, block).keyed(memory) for block in self.blocks]
+
+
+def _after(step: Tensor, obs: Tensor) -> Tensor:
+    """That of the step (heads, 1, ...) before those of each window (B, heads, To, ...)."""
+    return torch.cat([step.expand(len(obs), *step.shape), obs], dim=2)

@@ -7,18 +7,18 @@ stands where PyTorch's `TransformerDecoderLayer` has it.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from baselines.nets.dropout import Dropout
 
 INITIAL_STD = 0.02  # GPT-2's, as DP's code and minGPT
 InitialWeights = Literal["small", "fan-in"]
+Keyed = tuple[Tensor, Tensor]
+"""Keys and values of a memory, each (B, heads, S, width / heads)."""
 
 
 class Attention(nn.Module):
@@ -39,32 +39,29 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, T, width), memory (B, S, width), mask (T, S) True where a token may look."""
-        query = self._split(self.query(x))
-        key, value = (self._split(each) for each in self.key_value(memory).chunk(2, dim=-1))
-        if self.training and self.dropout.probability > 0:
+    def keyed(self, memory: Tensor) -> Keyed:
+        """What tokens look at in a memory (B, S, width), for as many calls as it stays the same."""
+        key, value = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(self, x: Tensor, keyed: Keyed, mask: Tensor) -> Tensor:
+        """Tokens (B, T, width), a memory's keys and values, mask (T, S) True where one may look."""
+        query, (key, value) = self._split(self.query(x)), keyed
+        drops = self.training and self.dropout.probability > 0
+        if drops or x.device.type == "cpu":
+            # On a CPU the fused kernels take longer for sequences of a few dozen tokens (measured
+            # with PyTorch 2.13 and AVX-512, in training and in prediction).
             scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
             weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)  # (B, heads, T, S)
             mixed = self.dropout(weights) @ value
         else:
-            with _fastest_attention(x.device):
-                mixed = F.scaled_dot_product_attention(query, key, value, mask)
+            mixed = F.scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, width) to (B, heads, T, width / heads)."""
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
-
-
-def _fastest_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Choose the kernel of attention.
-
-    Sequences here are a few dozen tokens long. On a CPU the fused kernel took far longer for
-    these than plain matrix products (profiled in training, PyTorch 2.13, AVX-512).
-    """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 class Block(nn.Module):
@@ -94,16 +91,26 @@ class Block(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
+    def keyed(self, memory: Tensor) -> Keyed:
+        """What the tokens of this block look at in a memory (B, S, width).
+
+        Raises:
+            ValueError: If the block attends to none.
+        """
+        if self.memory_attention is None:
+            raise ValueError("this block attends to no memory; build it with attends_memory=True")
+        return self.memory_attention.keyed(memory)
+
     def forward(
         self,
         x: Tensor,
         mask: Tensor,
-        memory: Tensor | None = None,
+        memory: Keyed | None = None,
         memory_mask: Tensor | None = None,
     ) -> Tensor:
-        """Tokens (B, T, width) under mask (T, T) and memory (B, S, width) under mask (T, S)."""
+        """Tokens (B, T, width) under mask (T, T) and a `keyed` memory under mask (T, S)."""
         normed = self.norm(x)
-        x = x + self.dropout(self.attention(normed, normed, mask))
+        x = x + self.dropout(self.attention(normed, self.attention.keyed(normed), mask))
         if self.memory_attention is not None and self.memory_norm is not None:
             x = x + self.dropout(self.memory_attention(self.memory_norm(x), memory, memory_mask))
         out: Tensor = x + self.dropout(self.mlp(x))

@@ -27,7 +27,7 @@ from benchmark.plan.seeding import episode_seeds
 from benchmark.plan.sweep import evaluation, plan
 from benchmark.plan.tasks import get_task
 from benchmark.running.machine import best_device
-from benchmark.running.rollout import AgentPolicy, play
+from benchmark.running.rollout import AgentPolicy, actions_used, play
 from benchmark.running.store import Run
 from benchmark.sealed import read_sealed
 from envs.demos.files import decoding
@@ -131,7 +131,8 @@ def _play(run: Run, at: EvalConfig, start: int, stop: int) -> pd.DataFrame:
     seeds = episode_seeds(at.split, stop)[start:]
     what = f"{cell.id}: episodes {start + 1} to {stop}"
     task = get_task(cell.task)
-    played = play(AgentPolicy(agent, seeds), task, cell.obs_type, cell.control, seeds, at, what)
+    policy = AgentPolicy(agent, seeds, actions_used(agent.spec.obs_horizon, at))
+    played = play(policy, task, cell.obs_type, cell.control, seeds, at, what)
     return played.assign(cell=cell.id, train_seed=cell.seed)
 
 

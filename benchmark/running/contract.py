@@ -53,8 +53,15 @@ def loss_of(agent: Agent, loss: object) -> Tensor:
     return loss
 
 
-def actions_of(agent: Agent, actions: object, windows: int, samples: int, began: float) -> Tensor:
-    """What `act` gave, finite actions (B, N, Tp, Da).
+def actions_of(
+    agent: Agent,
+    actions: object,
+    windows: int,
+    samples: int,
+    began: float,
+    used: int | None = None,
+) -> Tensor:
+    """What `act` gave, finite actions (B, N, Tp, Da), or of `act_first` those used.
 
     Args:
         agent: Whose.
@@ -62,15 +69,17 @@ def actions_of(agent: Agent, actions: object, windows: int, samples: int, began:
         windows: B.
         samples: N.
         began: When it was asked, `time.perf_counter()`.
+        used: Actions that `act_first` was asked for; None means that all are needed.
 
     Raises:
         ContractError: If it is something else, or came too late.
     """
     spec = agent.spec
     expected = (windows, samples, spec.pred_horizon, spec.action_dim)
+    lengths = {used or spec.pred_horizon, spec.pred_horizon}
     if not isinstance(actions, Tensor):
         raise _broken(agent, "act", f"gave {type(actions).__name__}", "a tensor")
-    if tuple(actions.shape) != expected:
+    if tuple(actions.shape) not in {(windows, samples, T, spec.action_dim) for T in lengths}:
         given = f"gave shape {tuple(actions.shape)}"
         raise _broken(agent, "act", given, f"(B, N, Tp, Da) = {expected}")
     if not actions.isfinite().all():

@@ -63,7 +63,10 @@ class Policy(Protocol):
     pred_horizon: int
 
     def predict(self, window: Frame, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Windows (B, To, ...) of the episodes numbered `episodes` to actions (B, Tp, Da)."""
+        """Windows (B, To, ...) of the episodes numbered `episodes` to actions (B, Tp, Da).
+
+        Those after the last that is executed may be left out.
+        """
 
 
 class AgentPolicy:
@@ -72,12 +75,15 @@ class AgentPolicy:
     Args:
         agent: The agent, in evaluation mode, on any device.
         seeds: Seed of each episode.
+        used: Actions of a prediction up to the last that is executed, see `actions_used`; None
+            means that all are wanted.
     """
 
-    def __init__(self, agent: Agent, seeds: Sequence[int]) -> None:
+    def __init__(self, agent: Agent, seeds: Sequence[int], used: int | None = None) -> None:
         self.obs_horizon = agent.spec.obs_horizon
         self.pred_horizon = agent.spec.pred_horizon
         self._agent = agent
+        self._used = min(used or self.pred_horizon, self.pred_horizon)
         self._device = next(agent.buffers()).device  # a normaliser is all that each has
         self._predictions = 0
         # Streams live on the CPU, where a seed gives the same noise on every machine.
@@ -89,8 +95,8 @@ class AgentPolicy:
         self._predictions += 1
         began, seen = time.perf_counter(), self._seen(window)
         with contract(self._agent, "act"):
-            actions = self._agent.act(seen, [self._streams[i] for i in episodes])
-        actions = actions_of(self._agent, actions, len(episodes), 1, began)
+            actions = self._agent.act_first(seen, [self._streams[i] for i in episodes], self._used)
+        actions = actions_of(self._agent, actions, len(episodes), 1, began, self._used)
         return actions[:, 0].double().cpu().numpy()
 
     @torch.inference_mode()
@@ -104,6 +110,11 @@ class AgentPolicy:
             seen = 1 + (self._predictions - 1) % every
             window = {name: value[:, -seen:] for name, value in window.items()}
         return {name: value.to(self._device) for name, value in as_tensors(window).items()}
+
+
+def actions_used(obs_horizon: int, config: EvalConfig) -> int:
+    """Actions of a prediction up to the last that a rollout executes, past ones included."""
+    return obs_horizon - 1 + config.latency + config.action_horizon
 
 
 def as_tensors(window: Frame) -> Obs:
@@ -179,12 +190,11 @@ def rollout(
     Raises:
         ValueError: If a prediction is too short for the action horizon and latency.
     """
-    first = policy.obs_horizon - 1 + config.latency
-    if first + config.action_horizon > policy.pred_horizon:
+    used = actions_used(policy.obs_horizon, config)
+    if used > policy.pred_horizon:
         raise ValueError(
             f"action_horizon {config.action_horizon} with latency {config.latency} needs a "
-            f"prediction of {first + config.action_horizon} actions; this policy predicts "
-            f"{policy.pred_horizon}"
+            f"prediction of {used} actions; this policy predicts {policy.pred_horizon}"
         )
     obs, info = env.reset(seed=list(seeds), options=options)  # type: ignore[arg-type]
     record = _Record(len(seeds), info, max_lengths)
@@ -207,7 +217,7 @@ def rollout(
         record.predicted(live, time.perf_counter() - start)
         actions = np.zeros((len(seeds), *chunk.shape[1:]))
         actions[live] = chunk
-        for step in range(first, first + config.action_horizon):
+        for step in range(used - config.action_horizon, used):
             if disturb(inner, taken, record.live):
                 record.begin_anew()
             taken += 1

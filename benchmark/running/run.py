@@ -19,7 +19,7 @@ from benchmark.plan.tasks import Task, get_task
 from benchmark.running.motion import STUCK_SECONDS, motion_measures
 from benchmark.running.once import once
 from benchmark.running.recorded import ACTIONS, record, recorded_name
-from benchmark.running.rollout import AgentPolicy, Trace, play
+from benchmark.running.rollout import AgentPolicy, Trace, actions_used, play
 from benchmark.running.store import MEASURED, Run, describe, write_parquet
 from benchmark.running.train import Validate, train
 from benchmark.sealed import write_sealed
@@ -146,7 +146,8 @@ def play_batch(agent: Agent, cell: Cell, config: EvalConfig, seeds: Sequence[int
         agent.set_sampler(config.sampler)
     task = get_task(cell.task)
     what = f"{cell.method} {cell.control}, {len(seeds)} {config.split} episodes"
-    policy, trace = AgentPolicy(agent, seeds), Trace()
+    policy = AgentPolicy(agent, seeds, actions_used(agent.spec.obs_horizon, config))
+    trace = Trace()
     episodes = play(policy, task, cell.obs_type, cell.control, seeds, config, what, trace=trace)
     motion = _motion(trace, episodes, cell, task)
     actions = np.stack(trace.actions, axis=1)  # (N, T, Da)

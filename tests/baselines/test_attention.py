@@ -73,7 +73,7 @@ def test_dropout_is_on_in_training_alone() -> None:
     block = Block(WIDTH, HEADS, dropout=0.5)
     attention = Attention(WIDTH, HEADS, dropout=0.5)
     x, mask = normal(3, 6, WIDTH), causal_mask(6)
-    for network, arguments in ((block, (x, mask)), (attention, (x, x, mask))):
+    for network, arguments in ((block, (x, mask)), (attention, (x, attention.keyed(x), mask))):
         assert not torch.allclose(network(*arguments), network(*arguments), atol=1e-3)
         network.eval()
         torch.testing.assert_close(network(*arguments), network(*arguments), rtol=0, atol=0)
@@ -82,9 +82,15 @@ def test_dropout_is_on_in_training_alone() -> None:
 def test_attention_in_training_differs_by_its_dropout_alone() -> None:
     torch.manual_seed(0)
     attention = Attention(WIDTH, HEADS, dropout=1e-9)  # too small ever to drop anything
-    x, memory, mask = normal(3, 6, WIDTH), normal(3, 5, WIDTH), causal_mask(6, 1, 5)
-    trained = attention(x, memory, mask)
-    torch.testing.assert_close(attention.eval()(x, memory, mask), trained, rtol=0, atol=1e-6)
+    x, mask = normal(3, 6, WIDTH), causal_mask(6, 1, 5)
+    keyed = attention.keyed(normal(3, 5, WIDTH))
+    trained = attention(x, keyed, mask)
+    torch.testing.assert_close(attention.eval()(x, keyed, mask), trained, rtol=0, atol=1e-6)
+
+
+def test_a_block_without_memory_has_no_keys_for_one() -> None:
+    with pytest.raises(ValueError, match="attends to no memory; build it with attends_memory"):
+        Block(WIDTH, HEADS, dropout=0.0).keyed(normal(3, 5, WIDTH))
 
 
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:

@@ -111,6 +111,40 @@ def changed_actions(changed: Tensor, before: Tensor) -> list[int]:
 
 
 @torch.no_grad()
+def test_what_is_computed_once_a_prediction_is_what_each_step_would_compute() -> None:
+    network = small_network()
+    actions, obs = normal(4, TP, DA), normal(4, TO, F)
+    steps = [99, 50, 3]
+    for step, memories in zip(steps, network.memories(steps, obs), strict=True):
+        whole = network(actions, torch.full((4,), step), obs)
+        for length in (1, TP):
+            first = network(actions[:, :length], torch.full((4,), -1), obs, memories)
+            torch.testing.assert_close(first, whole[:, :length], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@torch.no_grad()
+def test_the_first_actions_alone_are_those_of_the_whole_sequence(
+    sampler: str, make_tiny: MakeTiny
+) -> None:
+    agent = make_tiny("diffusion-transformer")
+    agent.set_sampler(sampler)
+    obs = {"state": 125 + 25 * normal(3, 2, 3)}
+    lengths: list[int] = []
+    agent.network.register_forward_hook(lambda _, inputs, __: lengths.append(inputs[0].shape[1]))
+    for count in (1, 3):
+        whole, first = (
+            draw(obs, [torch.Generator().manual_seed(i) for i in range(3)], last)
+            for draw, last in ((agent.act, 1), (agent.act_first, count))
+        )
+        assert set(lengths) == {agent.spec.pred_horizon, count}
+        lengths.clear()
+        assert first.shape == (3, 1, count, agent.spec.action_dim)
+        assert whole.std() > 1
+        torch.testing.assert_close(first, whole[:, :, :count], rtol=0, atol=1e-3)  # px
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("place", range(TP))
 def test_an_action_changes_no_prediction_before_its_own(place: int) -> None:
     network = small_network()

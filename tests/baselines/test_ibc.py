@@ -140,15 +140,30 @@ def test_a_search_in_bfloat16_finds_energies_as_low_where_the_processor_multipli
     full = make_ibc(choice="lowest", candidates=512, iterations=4)
     narrow = make_ibc(choice="lowest", candidates=512, iterations=4, search_precision="auto")
     narrow.load_state_dict(full.state_dict())
-    seen = set()
-    narrow.energy.joint.register_forward_hook(lambda _, __, out: seen.add(out.dtype))
     found = [chunks_of(each, each.act(states(8), stream(0)))[:, 0] for each in (full, narrow)]
-    assert seen == {torch.bfloat16 if has_bfloat16 else torch.float32}
     encoded = full.energy.obs_in(full.encoder(states(8), full.normalizer))
     starts = full.energy.judge(encoded, uniform(8, 512, 6))
     wide, thin = (full.energy.judge(encoded, each[:, None])[:, 0] for each in found)
     assert (thin - wide).abs().max() < 0.1 * starts.std(1).mean()
     assert torch.equal(*found) is not has_bfloat16
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-6), (torch.bfloat16, 2**-7)])
+def test_energies_of_a_search_are_those_of_training_to_the_rounding_of_its_products(
+    dtype: torch.dtype, error: float, make_ibc: Callable[..., Ibc]
+) -> None:
+    """Without gradients they are computed in place, a block of windows at a time."""
+    energy = make_ibc(width=64, layers=4).energy
+    obs, actions = uniform(80, 64), uniform(80, 128, 6)  # more than a block of windows
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        trained = energy.judge(obs, actions)
+        with torch.no_grad():
+            searched = energy.judge(obs, actions)
+            again = energy.judge(obs, actions)
+    assert trained.requires_grad
+    assert searched.dtype == torch.float32
+    assert (searched - trained).abs().max() < error * trained.abs().max()
+    assert torch.equal(searched, again)  # what was given is left as it was
 
 
 def test_candidates_are_drawn_from_the_box_and_shaken_once_less_than_judged(

@@ -11,7 +11,7 @@ from benchmark.plan.presets import published_horizon
 from benchmark.plan.seeding import derive
 from benchmark.plan.tasks import get_task
 from benchmark.running.machine import best_device
-from benchmark.running.rollout import AgentPolicy, Trace, play
+from benchmark.running.rollout import AgentPolicy, Trace, actions_used, play
 from benchmark.running.store import Run
 from benchmark.studies.multimodality.paths import STEPS, Paths, block_centres
 
@@ -46,14 +46,14 @@ def roll_out(agent: Agent, cell: Cell, state: Floats, count: int) -> Paths:
         raise ValueError(f"task {task.name} does not say how its agent moves (Task.motion)")
     # Of noise alone, since the state is given; neither test nor validation seeds.
     seeds = [derive("multimodality", index) for index in range(count)]
-    trace = Trace()
+    trace, config = Trace(), EvalConfig(as_published(cell))
     episodes = play(
-        AgentPolicy(agent, seeds),
+        AgentPolicy(agent, seeds, actions_used(agent.spec.obs_horizon, config)),
         task,
         cell.obs_type,
         cell.control,
         seeds,
-        EvalConfig(as_published(cell)),
+        config,
         f"{cell.method} {cell.control}: rollouts from one state",
         {"state": np.tile(state, (count, 1))},
         np.full(count, STEPS),
